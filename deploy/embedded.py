@@ -40,14 +40,19 @@ class EmbeddedError(ProcessError):
     """An embedded server can't run here. Its text is one line that says what to do."""
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Say whether a server could listen there now."""
+def port_obstacle(port: int) -> str:
+    """Say why no server could listen on that loopback port now; empty if one could."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return True
-    return False
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+def port_is_free(port: int) -> bool:
+    return not port_obstacle(port)
 
 
 def free_port(avoid: Container[int] = ()) -> int:

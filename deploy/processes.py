@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,7 @@ class Child(ABC):
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Block until it is ready; ProcessError as soon as it has died, or after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while True:
-            if not self.running:
-                raise ProcessError(f"{self.name} {self.ending} (all of it: {self.log})")
-            if self.ready():
-                return
-            if time.monotonic() > deadline:
-                raise ProcessError(f"{self.name} is not ready after {timeout:g} s; its log may say why: {self.log}")
-            time.sleep(POLL_SECONDS)
+        wait_all_ready([self], timeout)
 
     def terminate(self) -> None:
         """Ask it to stop, without waiting."""
@@ -181,6 +173,22 @@ class Process(Child):
     def _forget_files(self) -> None:
         super()._forget_files()
         self._admin_file.unlink(missing_ok=True)
+
+
+def wait_all_ready(children: Collection[Child], timeout: float) -> None:
+    """Block until all are ready; ProcessError as soon as one of them has died, or after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    waiting = list(children)
+    while waiting:
+        for child in children:
+            if not child.running:
+                raise ProcessError(f"{child.name} {child.ending} (all of it: {child.log})")
+        waiting = [child for child in waiting if not child.ready()]
+        if waiting and time.monotonic() > deadline:
+            first = waiting[0]
+            raise ProcessError(f"{first.name} is not ready after {timeout:g} s; its log may say why: {first.log}")
+        if waiting:
+            time.sleep(POLL_SECONDS)
 
 
 def stop_all(children: Iterable[Child]) -> None:
