@@ -1,0 +1,1 @@
+"""The processes of Guildwire: one gateway and three domain services."""

@@ -1,0 +1,84 @@
+"""Channels of a server."""
+
+from __future__ import annotations
+
+from services.guilds import views
+from services.guilds.standing import standing
+from shared.errors import Conflict, NotFound
+from shared.ids import new_id
+from shared.journal.reader import head_within
+from shared.permissions import MANAGE_CHANNELS, MANAGE_ROLES
+from shared.protocol.channel import (
+    ADD_CHANNEL,
+    GET_SERVER_CHANNELS,
+    AddChannel,
+    Channel,
+    ChannelAdded,
+    GetServerChannels,
+    ServerChannels,
+)
+from shared.rights import member_rights
+from shared.scopes import server_scope
+from shared.service import Call, Parts, handles
+from shared.store import Document
+
+MAX_CHANNELS = 500
+
+
+class Channels:
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._journal = parts.journal
+
+    @handles(ADD_CHANNEL)
+    async def add_channel(self, call: Call, params: AddChannel) -> Channel:
+        scope = server_scope(params.server_id)
+        async with self._journal.change(call.origin, scope) as change:
+            here = await standing(change, params.server_id, call.user_id)
+            here.needs(MANAGE_CHANNELS)
+            in_server = {"server_id": params.server_id}
+            if params.category_id and not await change.find_one("categories", in_server | {"_id": params.category_id}):
+                raise NotFound("category")
+            channels = await change.find("channels", in_server, MAX_CHANNELS, projection={"position": 1})
+            if len(channels) >= MAX_CHANNELS:
+                raise Conflict(f"A server has at most {MAX_CHANNELS} channels; delete one first.")
+            position = params.position
+            if position is None:
+                position = max((channel["position"] for channel in channels), default=-1) + 1
+            channel = new_channel(params.server_id, params.name, position, change.rev(scope))
+            channel |= {"description": params.description, "category_id": params.category_id}
+            change.insert("channels", channel)
+            added = views.channel_view(channel, here.rights, last_message_id=0)
+            change.record(scope, ChannelAdded(channel=added, at=0))
+            return change.returns(added)
+
+    @handles(GET_SERVER_CHANNELS)
+    async def get_server_channels(self, call: Call, params: GetServerChannels) -> ServerChannels:
+        scope = server_scope(params.server_id)
+        async with self._store.snapshot() as snapshot:
+            here = await standing(snapshot, params.server_id, call.user_id)
+            whose: Document | None = here.member
+            if params.user_id is not None and params.user_id != call.user_id:
+                here.needs(MANAGE_ROLES)
+                key = {"server_id": params.server_id, "user_id": params.user_id}
+                whose = await snapshot.find_one("members", key)
+                if whose is None:
+                    raise NotFound("member")
+            channels = await snapshot.find("channels", {"server_id": params.server_id}, MAX_CHANNELS)
+            head = await head_within(snapshot, scope)
+        call.holds(scope.name, head.rev)
+        seen = views.visible(channels, here.rights, member_rights(whose))
+        return ServerChannels(rev=head.rev, categories=views.channel_listing(seen))
+
+
+def new_channel(server_id: str, name: str, position: float, rev: int) -> Document:
+    return {
+        "_id": new_id(),
+        "server_id": server_id,
+        "name": name,
+        "description": None,
+        "category_id": None,
+        "position": position,
+        "roles": [],
+        "rev": rev,
+    }

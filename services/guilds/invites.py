@@ -1,0 +1,66 @@
+"""Invites: a code that lets its holder look at a server and join it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from services.guilds.standing import Reader, standing
+from shared.errors import Conflict, NotFound
+from shared.ids import new_invite_code
+from shared.permissions import INVITE_MEMBERS
+from shared.protocol.server import ADD_INVITE, AddInvite, Invite
+from shared.service import Call, Parts, handles
+from shared.store import Document
+
+MAX_INVITES = 100
+
+
+class Invites:
+    def __init__(self, parts: Parts) -> None:
+        self._journal = parts.journal
+
+    @handles(ADD_INVITE)
+    async def add_invite(self, call: Call, params: AddInvite) -> Invite:
+        async with self._journal.change(call.origin) as change:
+            here = await standing(change, params.server_id, call.user_id)
+            here.needs(INVITE_MEMBERS)
+            invites = await change.find("invites", {"server_id": params.server_id}, MAX_INVITES)
+            if sum(_is_usable(invite) for invite in invites) >= MAX_INVITES:
+                raise Conflict(f"A server has at most {MAX_INVITES} invites; delete one first.")
+            expires = change.now + timedelta(seconds=params.expires_in) if params.expires_in else None
+            invite = {
+                "_id": new_invite_code(),
+                "server_id": params.server_id,
+                "user_id": call.user_id,
+                "uses": 0,
+                "max_uses": params.max_uses,
+                "expires_date": expires,
+            }
+            change.insert("invites", invite)
+            return change.returns(_view(invite))
+
+
+async def usable_invite(reader: Reader, code: str) -> Document:
+    """Raises NotFound alike for a code that is wrong, expired or used up."""
+    invite = await reader.find_one("invites", {"_id": code})
+    if invite is None or not _is_usable(invite):
+        raise NotFound("invite")
+    return invite
+
+
+def _is_usable(invite: Document) -> bool:
+    expires: datetime | None = invite["expires_date"]
+    if expires is not None and expires.replace(tzinfo=UTC) <= datetime.now(UTC):
+        return False
+    return invite["max_uses"] is None or bool(invite["uses"] < invite["max_uses"])
+
+
+def _view(invite: Document) -> Invite:
+    return Invite(
+        code=invite["_id"],
+        server_id=invite["server_id"],
+        user_id=invite["user_id"],
+        uses=invite["uses"],
+        max_uses=invite["max_uses"],
+        expires_date=invite["expires_date"],
+    )

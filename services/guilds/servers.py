@@ -1,0 +1,119 @@
+"""Servers: making one and looking at them."""
+
+from __future__ import annotations
+
+from services.guilds import views
+from services.guilds.channels import new_channel
+from services.guilds.invites import usable_invite
+from services.guilds.members import MAX_SERVERS, must_have_room, new_member
+from services.guilds.standing import standing
+from shared.errors import NotFound
+from shared.ids import new_id
+from shared.journal.reader import head_within
+from shared.permissions import EVERYONE_RULES
+from shared.protocol.server import (
+    ADD_SERVER,
+    GET_SERVER,
+    GET_SERVERS,
+    AddServer,
+    FullServer,
+    FullServerPreview,
+    GetServer,
+    GetServers,
+    Server,
+    ServerAdded,
+)
+from shared.protocol.server import (
+    Servers as ServerList,
+)
+from shared.scopes import channel_scope, self_scope, server_scope
+from shared.service import Call, Parts, handles
+from shared.store import Document, Snapshot
+
+
+class Servers:
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._journal = parts.journal
+
+    @handles(ADD_SERVER)
+    async def add_server(self, call: Call, params: AddServer) -> Server:
+        server_id, everyone_id = new_id(), new_id()
+        scope, mine = server_scope(server_id), self_scope(call.user_id)
+        async with self._journal.change(call.origin, scope, mine) as change:
+            await must_have_room(change, call.user_id)
+            rev = change.rev(scope)
+            server: Document = {
+                "_id": server_id,
+                "name": params.name,
+                "image": params.image,
+                "description": params.description,
+                "owner_id": call.user_id,
+                "everyone_id": everyone_id,
+                "num_members": 1,
+                "created_date": change.now,
+                "perm_rev": rev,
+                "rev": rev,
+            }
+            everyone: Document = {
+                "_id": everyone_id,
+                "server_id": server_id,
+                "name": "everyone",
+                "color": "",
+                "rules": list(EVERYONE_RULES),
+                "position": 0,
+                "rev": rev,
+            }
+            general = new_channel(server_id, "general", 0, rev)
+            member = new_member(server_id, call.user_id, change.now, rev)
+            change.insert("servers", server)
+            change.insert("roles", everyone)
+            change.insert("channels", general)
+            change.insert("members", member)
+            added = views.server_view(server, member, rev)
+            change.record(scope)
+            change.record(
+                mine,
+                ServerAdded(
+                    server=added,
+                    channels=views.channel_listing([general]),
+                    roles=[views.role_view(everyone)],
+                    scopes={scope.name: rev, channel_scope(general["_id"], server_id).name: 0},
+                ),
+            )
+            return change.returns(added)
+
+    @handles(GET_SERVERS)
+    async def get_servers(self, call: Call, params: GetServers) -> ServerList:
+        mine = self_scope(call.user_id)
+        async with self._store.snapshot() as snapshot:
+            head = await head_within(snapshot, mine)
+            ids = await _server_ids(snapshot, call.user_id)
+            if params.user_id is not None and params.user_id != call.user_id:
+                ids &= await _server_ids(snapshot, params.user_id)
+            servers = await snapshot.find("servers", {"_id": {"$in": sorted(ids)}}, MAX_SERVERS)
+        call.holds(mine.name, head.rev)
+        listed = [views.server_listing(server) for server in sorted(servers, key=lambda server: server["_id"])]
+        return ServerList(rev=head.rev, servers=listed)
+
+    @handles(GET_SERVER)
+    async def get_server(self, call: Call, params: GetServer) -> FullServerPreview:
+        async with self._store.snapshot() as snapshot:
+            if params.invite is not None:
+                invite = await usable_invite(snapshot, params.invite)
+                server = await snapshot.find_one("servers", {"_id": invite["server_id"]})
+                if server is None:
+                    raise NotFound("invite")
+                head = await head_within(snapshot, server_scope(server["_id"]))
+                call.holds(server_scope(server["_id"]).name, head.rev)
+                return FullServerPreview(**dict(views.server_preview(server, head.rev)))
+            assert params.server_id is not None  # noqa: S101 - the contract wants one of both
+            here = await standing(snapshot, params.server_id, call.user_id)
+            head = await head_within(snapshot, server_scope(params.server_id))
+        call.holds(server_scope(params.server_id).name, head.rev)
+        return FullServer(**dict(views.server_view(here.server, here.member, head.rev)))
+
+
+async def _server_ids(snapshot: Snapshot, user_id: str) -> set[str]:
+    members = await snapshot.find("members", {"user_id": user_id}, MAX_SERVERS, projection={"server_id": 1})
+    return {member["server_id"] for member in members}

@@ -1,0 +1,71 @@
+"""Sessions: a login is one, with any number of sockets. Tokens are stored as digests only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from shared.errors import Unauthenticated
+from shared.ids import new_id, new_token, token_digest
+from shared.profiles import PROFILE, profile
+from shared.protocol.account import IDENTIFY, LOGOUT, Authenticate, Identity
+from shared.protocol.contract import Empty, NoParams
+from shared.service import Call, Parts, handles
+from shared.store import Document, translated
+
+_SLIDE_AFTER = timedelta(hours=1)
+
+
+class Sessions:
+    def __init__(self, parts: Parts) -> None:
+        self._store = parts.store
+        self._lifetime = timedelta(days=parts.settings.session_days)
+        self._epoch: str | None = None
+
+    def new(self, user_id: str, device: str | None) -> tuple[Document, str]:
+        """A session's document, and the token that is shown once and not kept."""
+        token, now = new_token(), _now()
+        document = {
+            "_id": new_id(),
+            "token": token_digest(token),
+            "user_id": user_id,
+            "device": device,
+            "created_date": now,
+            "used_date": now,
+            "expires_date": now + self._lifetime,
+        }
+        return document, token
+
+    @handles(IDENTIFY)
+    async def identify(self, _call: Call, params: Authenticate) -> Identity:
+        with translated():
+            session = await self._store["sessions"].find_one({"token": token_digest(params.token)})
+            if session is None or session["expires_date"].replace(tzinfo=UTC) <= _now():
+                raise Unauthenticated("The token was refused; log in again.")
+            user = await self._store["users"].find_one({"_id": session["user_id"]}, projection=PROFILE)
+        if user is None:
+            raise Unauthenticated("The token was refused; log in again.")
+        await self._slide(session)
+        return Identity(user=profile(user, user["_id"]), session_id=session["_id"], epoch=await self._known_epoch())
+
+    @handles(LOGOUT)
+    async def logout(self, call: Call, _params: NoParams) -> Empty:
+        with translated():
+            await self._store["sessions"].delete_one({"_id": call.session_id})
+        return Empty()
+
+    async def _slide(self, session: Document) -> None:
+        now = _now()
+        if now - session["used_date"].replace(tzinfo=UTC) < _SLIDE_AFTER:
+            return
+        moved = {"used_date": now, "expires_date": now + self._lifetime}
+        with translated():
+            await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": moved})
+
+    async def _known_epoch(self) -> str:
+        if self._epoch is None:
+            self._epoch = await self._store.epoch()
+        return self._epoch
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""What two services need: contracts, journal, bus, store, permissions, settings, telemetry."""

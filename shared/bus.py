@@ -1,0 +1,216 @@
+"""NATS, and the only module that knows its client: request/reply between parts, and the hints of the journal.
+
+A hint may be lost, doubled or reordered, and everything above is built for that. A request is sent once: no
+responders and a closed connection fail at once, and after a time-out the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared.errors import Unavailable
+from shared.settings import Settings
+from shared.telemetry import NATS_STATE, REFUSED, logger
+
+Headers = dict[str, str]
+_PENDING_MESSAGES = 65_536
+_PENDING_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as a service receives it."""
+
+    subject: str
+    payload: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    payload: bytes
+    headers: Headers = field(default_factory=dict)
+
+
+Serve = Callable[[Request], Awaitable[Reply]]
+Hear = Callable[[bytes], None]
+
+
+class PayloadTooLarge(Exception):
+    """Refused before NATS sees it: a larger publish would close the connection for good."""
+
+
+class Bus:
+    """One NATS connection. `on_doubt` is called whenever messages may have been lost without a word."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = Client()
+        self._closing = False
+        self._work: set[asyncio.Task[None]] = set()
+        self.on_doubt: Callable[[str], None] = lambda _why: None
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected
+
+    async def connect(self) -> None:
+        options: dict[str, Any] = {}
+        if self._settings.nats_creds_file:
+            options["user_credentials"] = str(self._settings.nats_creds_file)
+        if self._settings.nats_ca_file:
+            options["tls"] = _tls(str(self._settings.nats_ca_file))
+        await self._client.connect(
+            servers=self._settings.nats_url.split(","),
+            name=self._settings.name,
+            ping_interval=1,
+            max_outstanding_pings=3,
+            reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number of seconds is fine
+            max_reconnect_attempts=-1,
+            connect_timeout=2,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnect,
+            reconnected_cb=self._on_reconnect,
+            closed_cb=self._on_closed,
+            **options,
+        )
+        NATS_STATE.set(1)
+
+    async def request(self, subject: str, payload: bytes, headers: Headers, within: float) -> Reply:
+        """Asks whoever serves `subject` and waits `within` seconds; raises Unavailable."""
+        if not self._client.is_connected:
+            raise Unavailable
+        self._guard(payload)
+        try:
+            message = await self._client.request(subject, payload, timeout=within, headers=headers)
+        except (nats.errors.Error, TimeoutError, ConnectionError) as error:
+            logger().warning("request_failed", subject=subject, error=type(error).__name__)
+            raise Unavailable from error
+        return Reply(message.data, dict(message.headers or {}))
+
+    async def serve(self, subject: str, group: str, run: Serve) -> None:
+        """Runs `run` for each request on `subject` that falls to this member of the queue group.
+
+        nats-py awaits the callback before it takes the next message, so each request gets a task of its own;
+        their number is bounded, and what comes beyond is answered `unavailable` rather than queued.
+        """
+
+        async def spawn(message: Msg) -> None:
+            if len(self._work) >= self._settings.service_concurrency:
+                REFUSED.labels(why="overload").inc()
+                await self._answer(message, Reply(b"", {"status": "overload"}))
+                return
+            task = asyncio.create_task(self._work_on(message, run))
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
+
+        await self._client.subscribe(
+            subject, queue=group, cb=spawn, pending_msgs_limit=_PENDING_MESSAGES, pending_bytes_limit=_PENDING_BYTES
+        )
+
+    async def hear(self, subject: str, hear: Hear) -> Subscription:
+        """Calls `hear` with the payload of each message on `subject`; it must not block."""
+
+        async def receive(message: Msg) -> None:
+            hear(message.data)
+
+        return await self._client.subscribe(
+            subject, cb=receive, pending_msgs_limit=_PENDING_MESSAGES, pending_bytes_limit=_PENDING_BYTES
+        )
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Hands a hint to the connection; raises Unavailable while there is none."""
+        if not self._client.is_connected:
+            raise Unavailable
+        self._guard(payload)
+        try:
+            await self._client.publish(subject, payload)
+        except (nats.errors.Error, ConnectionError) as error:
+            raise Unavailable from error
+
+    async def flush(self, within: float = 2.0) -> None:
+        """Returns when the server has taken everything handed over before; raises Unavailable."""
+        if not self._client.is_connected:
+            raise Unavailable
+        try:
+            await self._client.flush(timeout=within)  # type: ignore[arg-type]  # any number of seconds is fine
+        except (nats.errors.Error, TimeoutError, ConnectionError) as error:
+            raise Unavailable from error
+
+    def guard(self, payload: bytes) -> None:
+        """Raises PayloadTooLarge for what could not be published."""
+        self._guard(payload)
+
+    async def close(self) -> None:
+        """Lets running requests finish, bounded, then closes."""
+        self._closing = True
+        try:
+            if self._client.is_connected:
+                await asyncio.wait_for(self._client.drain(), 5)
+            if self._work:
+                await asyncio.wait(self._work, timeout=5)
+        except (nats.errors.Error, TimeoutError) as error:
+            logger().warning("drain_failed", error=type(error).__name__)
+        finally:
+            await self._client.close()
+
+    async def _work_on(self, message: Msg, run: Serve) -> None:
+        request = Request(message.subject, message.data, dict(message.headers or {}))
+        await self._answer(message, await run(request))
+
+    async def _answer(self, message: Msg, reply: Reply) -> None:
+        if not message.reply:
+            return
+        try:
+            self._guard(reply.payload)
+            await self._client.publish(message.reply, reply.payload, headers=dict(reply.headers))
+        except (nats.errors.Error, ConnectionError, PayloadTooLarge) as error:
+            logger().warning("reply_lost", subject=message.subject, error=type(error).__name__)
+
+    def _guard(self, payload: bytes) -> None:
+        if len(payload) > self._settings.max_payload - 4096:
+            raise PayloadTooLarge(f"{len(payload)} bytes")
+
+    async def _on_error(self, error: Exception) -> None:
+        logger().warning("nats_error", error=str(error) or type(error).__name__)
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self.on_doubt("slow_consumer")
+
+    async def _on_disconnect(self) -> None:
+        NATS_STATE.set(0)
+        if not self._closing:
+            logger().warning("nats_disconnected")
+
+    async def _on_reconnect(self) -> None:
+        NATS_STATE.set(1)
+        logger().info("nats_reconnected")
+        self.on_doubt("reconnected")
+
+    async def _on_closed(self) -> None:
+        """A connection closed for good never comes back: end the process and let it be started anew."""
+        if not self._closing:
+            logger().error("nats_closed_for_good")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _tls(ca_file: str) -> Any:
+    import ssl  # noqa: PLC0415 - only where TLS is on
+
+    return ssl.create_default_context(cafile=ca_file)
+
+
+async def connect(settings: Settings) -> Bus:
+    bus = Bus(settings)
+    await bus.connect()
+    return bus

@@ -1,0 +1,114 @@
+"""What a journal entry is: in MongoDB, as a hint on NATS, and in a gateway's memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from shared.protocol.contract import Audience, Event
+from shared.scopes import Scope
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change comes from: the ids written into the entry, the deadline, and the nonce's key if one was sent."""
+
+    by: Mapping[str, str]
+    deadline: float
+    """Seconds since 1970."""
+    nonce: str = ""
+
+    @property
+    def expired(self) -> bool:
+        return time.time() >= self.deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One revision of one scope. An entry without events still counts: revisions are dense.
+
+    `events` are `{name, params, to?, own?}`: `to` narrows the audience, `own` is `{user_id, params}`, laid over the
+    params for that user alone. `last_id` is the channel's last message id as of this entry; `perm_rev` the revision
+    of the server's scope up to which permissions must be known to judge it.
+    """
+
+    scope: Scope
+    rev: int
+    events: list[dict[str, Any]]
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    by: Mapping[str, str] = field(default_factory=dict)
+    last_id: int = 0
+    perm_rev: int = 0
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "scope": self.scope.name,
+            "within": self.scope.within,
+            "rev": self.rev,
+            "v": VERSION,
+            "events": self.events,
+            "at": self.at,
+            "by": dict(self.by),
+            "last_id": self.last_id,
+            "perm_rev": self.perm_rev,
+        }
+
+    def hint(self) -> bytes:
+        return orjson.dumps(self.document())
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a scope stands. `rev` 0: it never had an entry."""
+
+    rev: int = 0
+    last_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNotice:
+    """A hint that says only how far a scope has come."""
+
+    scope: Scope
+    rev: int
+
+    def hint(self) -> bytes:
+        return orjson.dumps({"scope": self.scope.name, "within": self.scope.within, "rev": self.rev, "v": VERSION})
+
+
+def parse_hint(payload: bytes) -> Entry | HeadNotice:
+    """Reads what is known and ignores the rest, so that versions can run side by side; raises on nonsense."""
+    return from_document(orjson.loads(payload))
+
+
+def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
+    scope = Scope(document["scope"], document.get("within", ""))
+    if "events" not in document:
+        return HeadNotice(scope, document["rev"])
+    at = document["at"]
+    return Entry(
+        scope=scope,
+        rev=document["rev"],
+        events=document["events"],
+        at=datetime.fromisoformat(at) if isinstance(at, str) else at,
+        by=document.get("by", {}),
+        last_id=document.get("last_id", 0),
+        perm_rev=document.get("perm_rev", 0),
+    )
+
+
+def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """An event as an entry keeps it."""
+    record: dict[str, Any] = {"name": event.name, "params": event.model_dump(mode="json")}
+    if event.audience is not Audience.SCOPE:
+        record["to"] = event.audience.value
+    if own:
+        record["own"] = dict(own)
+    return record

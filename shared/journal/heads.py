@@ -1,0 +1,68 @@
+"""What a process may believe about the heads of scopes, and whose turn it is to commit to them. No I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from shared.journal.entry import Head
+from shared.scopes import Scope
+
+
+class HeadCache:
+    """Heads known from this process's own commits.
+
+    A head advances only on a confirmed commit, and after any failure it is forgotten and read again: the unique
+    index alone would accept revision 9 after 2.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._heads: OrderedDict[str, Head] = OrderedDict()
+
+    def get(self, scope: Scope) -> Head | None:
+        head = self._heads.get(scope.name)
+        if head is not None:
+            self._heads.move_to_end(scope.name)
+        return head
+
+    def confirmed(self, scope: Scope, head: Head) -> None:
+        self._heads[scope.name] = head
+        self._heads.move_to_end(scope.name)
+        while len(self._heads) > self._limit:
+            self._heads.popitem(last=False)
+
+    def doubt(self, scopes: Iterable[Scope]) -> None:
+        for scope in scopes:
+            self._heads.pop(scope.name, None)
+
+
+class Turns:
+    """One commit in flight per scope in this process. Locks are taken in the order of names, so none wait in a ring."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._wanted: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def of(self, scopes: Iterable[Scope]) -> AsyncIterator[None]:
+        taken: list[asyncio.Lock] = []
+        names = sorted({scope.name for scope in scopes})
+        for name in names:
+            self._wanted[name] = self._wanted.get(name, 0) + 1
+        try:
+            for name in names:
+                lock = self._locks.setdefault(name, asyncio.Lock())
+                await lock.acquire()
+                taken.append(lock)
+            yield
+        finally:
+            for lock in reversed(taken):
+                lock.release()
+            for name in names:
+                self._wanted[name] -= 1
+                if not self._wanted[name]:
+                    del self._wanted[name]
+                    self._locks.pop(name, None)

@@ -1,0 +1,62 @@
+"""Reading the journal: heads of many scopes at once, and the entries that somebody missed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.journal.entry import Entry, Head, from_document
+from shared.scopes import Scope
+from shared.store import Document, Snapshot, Store, translated
+
+_ENTRIES_BYTES = 2 << 20
+
+
+def head_lookup(local_field: str) -> list[Document]:
+    """Stages that add the newest entry's `rev` and `last_id` as `head`.
+
+    One index key per scope: `$in` with `$group` would walk the whole history of each.
+    """
+    newest: list[Document] = [{"$sort": {"rev": -1}}, {"$limit": 1}, {"$project": {"_id": 0, "rev": 1, "last_id": 1}}]
+    lookup = {"from": "journal", "localField": local_field, "foreignField": "scope", "pipeline": newest, "as": "head"}
+    return [{"$lookup": lookup}]
+
+
+def head_of(document: Document) -> Head:
+    """The head in a document that came through `head_lookup`."""
+    newest: list[Document] = document["head"]
+    return Head(newest[0]["rev"], newest[0].get("last_id", 0)) if newest else Head()
+
+
+async def read_heads(store: Store, scopes: Sequence[str]) -> dict[str, Head]:
+    if not scopes:
+        return {}
+    names: list[Document] = [{"scope": scope} for scope in scopes]
+    found = await store.documents([{"$documents": names}, *head_lookup("scope")], len(names))
+    return {document["scope"]: head_of(document) for document in found}
+
+
+async def head_within(snapshot: Snapshot, scope: Scope) -> Head:
+    """The head as the snapshot has it."""
+    newest = await snapshot.find_one("journal", {"scope": scope.name}, sort=[("rev", -1)], projection=_HEAD)
+    return Head(newest["rev"], newest.get("last_id", 0)) if newest else Head()
+
+
+async def read_entries(store: Store, scope: str, after: int, limit: int) -> list[dict[str, Any]]:
+    """Entries after a revision, in order, as hints carry them; cut at 2 MiB but never empty when there are any."""
+    with translated():
+        cursor = store["journal"].find({"scope": scope, "rev": {"$gt": after}}, sort=[("rev", 1)], limit=limit)
+        documents = await cursor.to_list(limit)
+    entries: list[dict[str, Any]] = []
+    size = 0
+    for document in documents:
+        entry = from_document(document)
+        assert isinstance(entry, Entry)  # noqa: S101 - what the journal holds has events
+        size += len(entry.hint())
+        if entries and size > _ENTRIES_BYTES:
+            break
+        entries.append(entry.document())
+    return entries
+
+
+_HEAD: Document = {"_id": 0, "rev": 1, "last_id": 1}

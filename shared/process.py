@@ -1,0 +1,94 @@
+"""What every process does around its work: settings, logging, the admin port, signals, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import uvloop
+
+from shared.admin import Admin
+from shared.settings import Settings, SettingsError
+from shared.telemetry import configure_logging, logger
+
+_RETRY_FIRST, _RETRY_MOST = 0.2, 3.0
+
+
+class Part(Protocol):
+    """A gateway or a service, as the process sees it."""
+
+    async def start(self) -> None: ...
+
+    async def work(self) -> None:
+        """Runs until cancelled; its end by itself is a fault that ends the process."""
+
+    async def stop(self) -> None: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+
+def run(kind: str, make: Callable[[Settings], Part]) -> None:
+    """Runs one part until SIGTERM or SIGINT; exits with 1 and one line on stderr when it cannot start."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        sys.exit(f"{kind}: {error}")
+    if not settings.name:
+        settings = settings.model_copy(update={"name": f"{kind}-{os.getpid()}"})
+    configure_logging(settings.name, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_live(make(settings), settings)))
+
+
+async def _live(part: Part, settings: Settings) -> int:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, ended.set)
+    admin = Admin(settings, lambda: part.ready and not ended.is_set())
+    try:
+        await admin.start()
+    except OSError as error:
+        logger().error("admin_port_unusable", port=settings.admin_port, error=error.strerror)
+        return 1
+    life = asyncio.create_task(_start_and_work(part))
+    ending = asyncio.create_task(ended.wait())
+    await asyncio.wait({life, ending}, return_when=asyncio.FIRST_COMPLETED)
+    failed = life.done() and not ended.is_set()
+    if failed:
+        logger().error("stopped_by_itself", exc_info=life.exception() if not life.cancelled() else None)
+    ending.cancel()
+    await part.stop()
+    life.cancel()
+    await asyncio.wait({life}, timeout=5)
+    await admin.close()
+    logger().info("stopped")
+    return 1 if failed else 0
+
+
+async def _start_and_work(part: Part) -> None:
+    await part.start()
+    gc.collect()
+    gc.freeze()
+    logger().info("started")
+    await part.work()
+
+
+async def until_it_works(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+    """Repeats `attempt` with growing pauses: a dependency that is not up yet is waited for, and said in the log."""
+    pause = _RETRY_FIRST
+    while True:
+        try:
+            await attempt()
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises while its server is not up
+            logger().warning("waiting_for", what=what, error=str(error) or type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RETRY_MOST)
+        else:
+            return

@@ -1,0 +1,33 @@
+"""The contract, one module per entity. `METHODS` and `EVENTS` are all there is."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from shared.protocol import account, channel, internal, message, server
+from shared.protocol.contract import Event, Method
+
+_MODULES: tuple[ModuleType, ...] = (account, server, channel, message, internal)
+
+
+def _methods() -> dict[str, Method[Any, Any]]:
+    found: dict[str, Method[Any, Any]] = {}
+    for module in _MODULES:
+        for value in vars(module).values():
+            if isinstance(value, Method) and found.setdefault(value.name, value) is not value:
+                raise RuntimeError(f"method {value.name} is declared twice")
+    return found
+
+
+def _events() -> dict[str, type[Event]]:
+    found: dict[str, type[Event]] = {}
+    for module in _MODULES:
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Event) and value is not Event:
+                found[value.name] = value
+    return found
+
+
+METHODS = _methods()
+EVENTS = _events()

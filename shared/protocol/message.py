@@ -1,0 +1,93 @@
+"""Messages of a channel. Served by messages."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from shared.protocol.account import User
+from shared.protocol.contract import Empty, Entity, Event, Method, Params
+from shared.protocol.fields import Amount, Anchor, Content, Date, Id, MessageId, Nonce, Rev
+
+
+class Reaction(Entity):
+    emoji: str
+    count: int
+    me: bool
+
+
+class Message(Entity):
+    """`id` counts 1, 2, 3 … within the channel, in commit order, and is never used again."""
+
+    id: int
+    channel_id: str
+    author_id: str
+    content: str
+    created_date: Date
+    edited_date: Date | None
+    reply_to: int | None
+    reactions: list[Reaction]
+    mentions: list[str]
+    mentions_everyone: bool
+    rev: int
+
+
+class AddMessage(Params):
+    channel_id: Id
+    content: Content
+    reply_to: MessageId | None = None
+    nonce: Nonce | None = None
+
+
+class UpdateMessage(Params):
+    channel_id: Id
+    message_id: MessageId
+    content: Content
+
+
+class DeleteMessage(Params):
+    channel_id: Id
+    message_id: MessageId
+
+
+class GetMessageChunk(Params):
+    """`anchor` 0 is the newest page; else ids above it (`direction` true) or below, exclusive."""
+
+    channel_id: Id
+    amount: Amount
+    anchor: Anchor = 0
+    direction: bool = False
+    since: Rev | None = None
+
+
+class MessageChunk(Entity):
+    """`users` are the authors and the mentioned; `replies` the targets of replies that are not in the page."""
+
+    rev: int
+    full: Literal[True] = True
+    messages: list[Message]
+    has_more: bool
+    last_message_id: int
+    users: list[User]
+    replies: list[Message]
+
+
+class MessageAdded(Event):
+    message: Message
+
+
+class MessageChanged(Event):
+    """`changes` holds only what changed; `was` is the message's revision before."""
+
+    message_id: int
+    changes: dict[str, Any]
+    was: int
+
+
+class MessageDeleted(Event):
+    message_id: int
+
+
+ADD_MESSAGE = Method("add_message", "messages", AddMessage, Message)
+UPDATE_MESSAGE = Method("update_message", "messages", UpdateMessage, Message)
+DELETE_MESSAGE = Method("delete_message", "messages", DeleteMessage, Empty)
+GET_MESSAGE_CHUNK = Method("get_message_chunk", "messages", GetMessageChunk, MessageChunk, reads="channel:{channel_id}")

@@ -1,0 +1,155 @@
+"""Servers, their roles, members and invites. Served by guilds (`guild` in code, `server` on the wire)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shared.protocol.account import User
+from shared.protocol.channel import CategoryListing
+from shared.protocol.contract import Audience, Empty, Entity, Event, Method, Params
+from shared.protocol.fields import Date, Description, Id, ImageHash, InviteCode, Nonce, Rev, Title
+
+
+class Me(Entity):
+    """My own membership."""
+
+    roles: list[str]
+    nick: str | None
+    rev: int
+
+
+class ServerPreview(Entity):
+    """What an invite shows to who is no member."""
+
+    id: str
+    name: str
+    image: str | None
+    description: str | None
+    num_members: int
+    created_date: Date
+    owner_id: str
+    rev: int
+
+
+class Server(ServerPreview):
+    me: Me
+
+
+class FullServerPreview(ServerPreview):
+    full: Literal[True] = True
+
+
+class FullServer(FullServerPreview):
+    me: Me
+
+
+class ServerListing(Entity):
+    id: str
+    name: str
+    image: str | None
+    rev: int
+
+
+class Servers(Entity):
+    rev: int
+    full: Literal[True] = True
+    servers: list[ServerListing]
+
+
+class Role(Entity):
+    id: str
+    name: str
+    color: str
+    rules: list[str]
+    position: float
+    rev: int
+
+
+class Member(Entity):
+    user: User
+    roles: list[str]
+    nick: str | None
+    joined_date: Date
+    rev: int
+
+
+class Invite(Entity):
+    code: str
+    server_id: str
+    user_id: str
+    uses: int
+    max_uses: int | None
+    expires_date: Date | None
+
+
+class AddServer(Params):
+    name: Title
+    image: ImageHash | None = None
+    description: Description | None = None
+    nonce: Nonce | None = None
+
+
+class GetServers(Params):
+    user_id: Id | None = None
+    since: Rev | None = None
+
+
+class GetServer(Params):
+    server_id: Id | None = None
+    invite: InviteCode | None = None
+    since: Rev | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> GetServer:
+        if (self.server_id is None) == (self.invite is None):
+            raise ValueError("give either server_id or invite")
+        return self
+
+
+class JoinServer(Params):
+    invite: InviteCode
+
+
+class LeaveServer(Params):
+    server_id: Id
+
+
+class AddInvite(Params):
+    server_id: Id
+    max_uses: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    expires_in: Annotated[int, Field(ge=1, le=10 * 365 * 86_400)] | None = None
+    nonce: Nonce | None = None
+
+
+class ServerAdded(Event):
+    """In `self`: I joined or made it. `scopes` are the positions from which its events will follow."""
+
+    server: Server
+    channels: list[CategoryListing]
+    roles: list[Role]
+    scopes: dict[str, int]
+
+
+class ServerDeleted(Event):
+    server_id: str
+    why: Literal["deleted", "left", "kicked", "banned"]
+
+
+class MemberAdded(Event):
+    audience = Audience.MEMBERS
+    member: Member
+
+
+class MemberDeleted(Event):
+    audience = Audience.MEMBERS
+    user_id: str
+
+
+ADD_SERVER = Method("add_server", "guilds", AddServer, Server)
+GET_SERVERS = Method("get_servers", "guilds", GetServers, Servers, reads="self:{me}")
+GET_SERVER = Method("get_server", "guilds", GetServer, FullServerPreview, reads="server:{server_id}")
+JOIN_SERVER = Method("join_server", "guilds", JoinServer, Server)
+LEAVE_SERVER = Method("leave_server", "guilds", LeaveServer, Empty)
+ADD_INVITE = Method("add_invite", "guilds", AddInvite, Invite)

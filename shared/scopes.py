@@ -1,0 +1,73 @@
+"""Scopes: what a client can cache is in exactly one of them, and each has one dense revision.
+
+On the wire a scope is its name, `server:66f…`. Inside, a channel's scope also knows its server, because that
+is part of the NATS subject: a gateway hears all channels of a server with a single wildcard subscription.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+DIRECT = "direct"
+"""Stands for the server in the subject of a channel that belongs to none."""
+
+USER_BUCKETS = 4096
+"""Users are too many for a subscription each: a gateway subscribes to the buckets its users fall into."""
+
+
+class Scope(NamedTuple):
+    """`name` as on the wire; `within` is the server's id for a channel's scope, else empty."""
+
+    name: str
+    within: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(":")[0]
+
+    @property
+    def id(self) -> str:
+        return self.name.partition(":")[2]
+
+
+def server_scope(server_id: str) -> Scope:
+    return Scope(f"server:{server_id}")
+
+
+def channel_scope(channel_id: str, server_id: str) -> Scope:
+    return Scope(f"channel:{channel_id}", server_id)
+
+
+def self_scope(user_id: str) -> Scope:
+    return Scope(f"self:{user_id}")
+
+
+def user_scope(user_id: str) -> Scope:
+    return Scope(f"user:{user_id}")
+
+
+def subject_of(scope: Scope) -> str:
+    """The NATS subject on which the scope's entries are published."""
+    match scope.kind:
+        case "channel":
+            return f"ev.channel.{scope.within or DIRECT}.{scope.id}"
+        case "user":
+            return f"ev.user.{_bucket(scope.id)}.{scope.id}"
+        case kind:
+            return f"ev.{kind}.{scope.id}"
+
+
+def subscription_for(scope: Scope) -> str:
+    """The subject a gateway subscribes to so as to hear this scope: wildcards where many scopes can share one."""
+    match scope.kind:
+        case "channel" if scope.within:
+            return f"ev.channel.{scope.within}.*"
+        case "user":
+            return f"ev.user.{_bucket(scope.id)}.*"
+        case _:
+            return subject_of(scope)
+
+
+def _bucket(user_id: str) -> int:
+    return zlib.crc32(user_id.encode()) % USER_BUCKETS

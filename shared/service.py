@@ -1,0 +1,251 @@
+"""The service runner: binds handlers to their contracts and turns NATS requests into calls of them.
+
+A handler reads *check, change, return*. A lost race runs the whole of it again; the first outcome of a nonce is
+kept with the change, so a repeated request changes nothing and answers the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from shared import ids, process
+from shared.bus import Bus, Headers, Reply, Request
+from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Unavailable
+from shared.journal import Journal, Origin
+from shared.journal.reader import read_entries, read_heads
+from shared.protocol import METHODS
+from shared.protocol.contract import Method, Params
+from shared.protocol.internal import READ_ENTRIES, READ_HEADS, Entries, Heads, ReadEntries, ReadHeads
+from shared.rights import Rights
+from shared.settings import Settings
+from shared.store import Store, failure
+from shared.telemetry import IN_FLIGHT, LOST_RACES, REFUSED, REQUESTS, bind, logger
+
+_ATTEMPTS = 40
+_PAUSE = 0.004
+_PAUSE_MOST = 0.25
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Call:
+    """One run of a handler. `attempt` counts from 0; `scopes` are what the client will hold by this reply."""
+
+    user_id: str
+    session_id: str
+    origin: Origin
+    attempt: int = 0
+    scopes: dict[str, int] = field(default_factory=dict)
+
+    def holds(self, scope: str, rev: int) -> None:
+        """The reply carries a whole entity of this scope as of `rev`: its events follow from there."""
+        self.scopes[scope] = rev
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What handlers work with; made once per process."""
+
+    settings: Settings
+    store: Store
+    bus: Bus
+    journal: Journal
+    rights: Rights
+
+
+Handler = Callable[[Call, Any], Awaitable[BaseModel]]
+Bound = Callable[[Any, Call, P], Awaitable[R]]
+
+
+def handles(method: Method[P, R]) -> Callable[[Bound[P, R]], Bound[P, R]]:
+    """Binds a handler to the method it serves; mypy holds its types to the contract's."""
+
+    def bind_to(handler: Bound[P, R]) -> Bound[P, R]:
+        handler.__dict__["handles"] = method
+        return handler
+
+    return bind_to
+
+
+def handlers_of(service: str, owners: Sequence[object]) -> dict[str, tuple[Method[Any, Any], Handler]]:
+    """The handlers of these objects by method name; raises when one is missing, doubled or another service's."""
+    found: dict[str, tuple[Method[Any, Any], Handler]] = {}
+    for owner in owners:
+        for attribute in vars(type(owner)).values():
+            method = getattr(attribute, "__dict__", {}).get("handles")
+            if not isinstance(method, Method):
+                continue
+            if method.service not in {service, "journal"} or method.name in found:
+                raise RuntimeError(f"{service} cannot bind {method.name} to {type(owner).__name__}")
+            found[method.name] = (method, attribute.__get__(owner))
+    missing = {method.name for method in METHODS.values() if method.service == service} - set(found)
+    if missing:
+        raise RuntimeError(f"{service} has no handler for {sorted(missing)}")
+    return found
+
+
+class JournalReading:
+    """Every service can read any scope's journal for a gateway that missed something."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @handles(READ_HEADS)
+    async def read_heads(self, _call: Call, params: ReadHeads) -> Heads:
+        heads = await read_heads(self._store, params.scopes)
+        return Heads(heads={scope: head.rev for scope, head in heads.items()})
+
+    @handles(READ_ENTRIES)
+    async def read_entries(self, _call: Call, params: ReadEntries) -> Entries:
+        return Entries(entries=await read_entries(self._store, params.scope, params.after, params.limit))
+
+
+class Service:
+    """One process of one domain service."""
+
+    def __init__(self, name: str, settings: Settings, make: Callable[[Parts], Sequence[object]]) -> None:
+        self._name = name
+        store, bus = Store(settings), Bus(settings)
+        rights = Rights(store, settings.rules_cache)
+        self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name), rights)
+        self._handlers = handlers_of(name, [JournalReading(store), *make(self._parts)])
+        self._serving = False
+
+    @property
+    def ready(self) -> bool:
+        return self._serving
+
+    async def start(self) -> None:
+        await process.until_it_works("mongodb", self._parts.store.prepare)
+        await process.until_it_works("nats", self._parts.bus.connect)
+        for method, handler in self._handlers.values():
+            await self._parts.bus.serve(method.subject, method.service, self._serve(method, handler))
+        await self._parts.bus.flush()
+        self._serving = True
+
+    async def work(self) -> None:
+        await self._parts.journal.run()
+
+    async def stop(self) -> None:
+        self._serving = False
+        await self._parts.bus.close()
+
+    def _serve(self, method: Method[Any, Any], handler: Handler) -> Callable[[Request], Awaitable[Reply]]:
+        async def serve(request: Request) -> Reply:
+            return await self._answer(method, handler, request)
+
+        return serve
+
+    async def _answer(self, method: Method[Any, Any], handler: Handler, request: Request) -> Reply:
+        structlog.contextvars.clear_contextvars()
+        began, outcome = time.perf_counter(), "ok"
+        IN_FLIGHT.inc()
+        try:
+            return await self._run(method, handler, request)
+        except GuildwireError as error:
+            outcome = error.reason
+            return _refusal(error)
+        except Exception as error:  # noqa: BLE001 - a bug must become an answer and a log line, not a lost request
+            known = failure(error)
+            if known is not None:
+                outcome = Unavailable.reason
+                logger().warning("dependency_failed", method=method.name, error=str(error))
+                return _refusal(Unavailable())
+            outcome = Internal.reason
+            request_id = request.headers.get("request", "")
+            logger().error("bug", method=method.name, exc_info=error)
+            return _refusal(Internal(request_id))
+        finally:
+            IN_FLIGHT.dec()
+            REQUESTS.labels(method=method.name, outcome=outcome).observe(time.perf_counter() - began)
+
+    async def _run(self, method: Method[Any, Any], handler: Handler, request: Request) -> Reply:
+        headers = request.headers
+        _bind_log(self._parts.settings.name, headers)
+        deadline = int(headers.get("deadline", "0")) / 1000
+        if time.time() >= deadline:
+            REFUSED.labels(why="expired").inc()
+            raise Unavailable
+        try:
+            params = method.params.model_validate_json(request.payload)
+        except ValidationError as error:
+            raise InvalidParams.from_validation(error) from None
+        origin = Origin(_by(headers), deadline, _nonce_key(method, params, headers))
+        call = Call(headers.get("user", ""), headers.get("session", ""), origin)
+        try:
+            result = await self._until_won(handler, call, params)
+        except (GuildwireError, LostRace) as error:
+            # A repeated request may fail where the first succeeded; the first outcome stands.
+            first = await self._parts.journal.outcome(origin.nonce) if origin.nonce else None
+            if first is not None:
+                return Reply(first, {"status": "ok"})
+            if isinstance(error, LostRace):
+                raise Unavailable from error
+            raise
+        reply_headers = {"status": "ok"}
+        if call.scopes:
+            reply_headers["scopes"] = orjson.dumps(call.scopes).decode()
+        return Reply(result.model_dump_json().encode(), reply_headers)
+
+    async def _until_won(self, handler: Handler, call: Call, params: Params) -> BaseModel:
+        for attempt in range(_ATTEMPTS):
+            call.attempt = attempt
+            call.scopes.clear()
+            try:
+                return await handler(call, params)
+            except LostRace:
+                LOST_RACES.inc()
+                if call.origin.nonce and await self._parts.journal.outcome(call.origin.nonce) is not None:
+                    raise
+                if call.origin.expired:
+                    raise
+                await asyncio.sleep(random.uniform(0, min(_PAUSE * 2**attempt, _PAUSE_MOST)))  # noqa: S311
+        raise LostRace
+
+
+def run_service(name: str, make: Callable[[Parts], Sequence[object]]) -> None:
+    """The composition root of a service: `make` builds the objects whose methods are its handlers."""
+    process.run(name, lambda settings: Service(name, settings, make))
+
+
+def request_headers(user_id: str, session_id: str, traceparent: str, within: float) -> Headers:
+    """What a gateway sends along with a request that must be answered within so many seconds."""
+    return {
+        "user": user_id,
+        "session": session_id,
+        "request": secrets.token_hex(8),
+        "traceparent": traceparent,
+        "deadline": str(int((time.time() + within) * 1000)),
+    }
+
+
+def _by(headers: Headers) -> dict[str, str]:
+    by = {name: headers[name] for name in ("user", "session", "request") if headers.get(name)}
+    return {**by, "trace": ids.trace_id(headers.get("traceparent", ""))}
+
+
+def _bind_log(process_name: str, headers: Headers) -> None:
+    bind(process=process_name, **_by(headers))
+
+
+def _nonce_key(method: Method[Any, Any], params: Params, headers: Headers) -> str:
+    nonce = getattr(params, "nonce", None)
+    if nonce is None:
+        return ""
+    return f"{headers.get('user', '')}:{method.name}:{getattr(params, 'channel_id', '')}:{nonce}"
+
+
+def _refusal(error: GuildwireError) -> Reply:
+    return Reply(orjson.dumps(error.wire()), {"status": "error"})

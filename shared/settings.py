@@ -1,0 +1,102 @@
+"""Settings come from the environment, are checked before a socket opens, and are all listed here.
+
+`NAME_FILE` may hold the path of a file with the value instead (as secrets are mounted).
+`python -m shared.settings` prints the table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class SettingsError(Exception):
+    """One line that names the setting, what is wrong with it and what to do."""
+
+
+class Settings(BaseModel):
+    """What any process of Guildwire can be told. Times in seconds, sizes in bytes, unless the name says otherwise."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field("", description="this process's name in logs and leases; default: the service and the pid")
+    host: str = Field("127.0.0.1", description="address the gateway listens on")
+    port: int = Field(8080, ge=0, le=65535, description="port the gateway listens on; 0: any free one")
+    admin_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    admin_port: int = Field(0, ge=0, le=65535, description="port of the same; 0: any free one")
+    admin_file: Path | None = Field(None, description="file in which to write the admin port once it listens")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    mongo_url: str = Field("mongodb://127.0.0.1:27017/?replicaSet=guildwire", description="MongoDB, a replica set")
+    mongo_db: str = Field("guildwire", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="name of the database")
+    mongo_ca_file: Path | None = Field(None, description="CA that signed MongoDB's certificate; turns TLS on")
+    nats_url: str = Field("nats://127.0.0.1:4222", description="NATS servers, separated by commas")
+    nats_creds_file: Path | None = Field(None, description="NATS credentials file")
+    nats_ca_file: Path | None = Field(None, description="CA that signed NATS's certificates; turns TLS on")
+    max_payload: int = Field(8 << 20, ge=1 << 20, description="largest NATS message; not above the server's own limit")
+
+    request_timeout: float = Field(8.0, gt=0, le=60, description="deadline of one request")
+    service_concurrency: int = Field(256, ge=1, description="requests a service works on at once; more: unavailable")
+    password_workers: int = Field(2, ge=1, le=64, description="Argon2 hashes at once, 64 MiB each")
+    nonce_days: float = Field(2.0, ge=1, description="how long the outcome of a nonce is kept")
+    session_days: float = Field(30.0, gt=0, description="a session unused for so long ends")
+    outbox_grace: float = Field(1.0, ge=0, description="age at which the sweeper republishes what was left unpublished")
+    head_cache: int = Field(100_000, ge=100, description="scope heads a service remembers")
+    rules_cache: int = Field(2_000, ge=10, description="servers whose rights a service remembers")
+
+    authenticate_timeout: float = Field(10.0, gt=0, description="time for authenticate; each request restarts it")
+    anonymous_limit: float = Field(300.0, gt=0, description="longest a connection stays unauthenticated")
+    connection_requests: int = Field(64, ge=1, description="requests of one connection under way at once")
+    max_connections: int = Field(15_000, ge=1, description="sockets one gateway holds; more get 503")
+    outbox_limit: int = Field(1 << 20, ge=1 << 14, description="unsent bytes of a connection; past it: close 4008")
+    ping_interval: float = Field(25.0, gt=0, description="between two pings to a client")
+    users_per_connection: int = Field(5_000, ge=1, description="user scopes a connection is told of")
+    ring_size: int = Field(64, ge=1, description="last entries kept per scope for late joiners")
+    reorder_limit: int = Field(256, ge=1, description="entries kept that arrived too early; beyond: fetched again")
+    gap_wait: float = Field(0.02, ge=0, description="time given to a missing entry before the journal is asked")
+    interest_linger: float = Field(30.0, ge=0, description="how long a scope nobody holds is still followed")
+    digest_interval: float = Field(30.0, gt=0, description="between two comparisons of all held heads")
+    limits: Literal["on", "off"] = Field("on", description="rate limits; off for load tests")
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The environment's settings; raises SettingsError naming the first that is wrong."""
+        env = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for name in cls.model_fields:
+            value = _read(env, name.upper())
+            if value is not None:
+                values[name] = value
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            variable = str(first["loc"][0]).upper()
+            raise SettingsError(f"{variable}: {first['msg']} (see `python -m shared.settings`)") from None
+
+
+def _read(env: Mapping[str, str], variable: str) -> str | None:
+    path = env.get(f"{variable}_FILE")
+    if path and not variable.endswith("_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{variable}_FILE: cannot read {path}: {error.strerror}") from None
+    return env.get(variable) or None
+
+
+def table() -> str:
+    """All settings as a Markdown table."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`" if field.default != "" else ""
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())  # noqa: T201 - this is the command's output

@@ -1,0 +1,287 @@
+"""MongoDB, and the only module that knows its driver.
+
+Reads are of majority-committed data; transactions read one snapshot and commit to a journalled majority.
+Driver errors leave here as what they mean: `LostRace`, `OutcomeUnknown` or `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+from pymongo import DeleteOne, IndexModel, InsertOne, ReadPreference, ReturnDocument, UpdateOne, WriteConcern
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.read_concern import ReadConcern
+
+from shared.errors import LostRace, Unavailable
+from shared.ids import new_epoch
+from shared.settings import Settings
+from shared.telemetry import logger
+
+Document = dict[str, Any]
+Filter = dict[str, Any]
+
+MAJORITY: Final = WriteConcern("majority", j=True)
+_DUPLICATE, _WRITE_CONFLICT = 11000, 112
+_COMMIT_PATIENCE = 10.0
+_GONE_TRANSACTION = {251, 225, 263}  # NoSuchTransaction, TransactionTooOld, OperationNotSupportedInTransaction
+
+
+class OutcomeUnknown(Unavailable):
+    """A commit was sent and no answer could be had: it may or may not have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    collection: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Must match exactly one document, else the change it belongs to has lost a race."""
+
+    collection: str
+    filter: Filter
+    update: Document | list[Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    collection: str
+    filter: Filter
+
+
+Write = Insert | Update | Delete
+
+INDEXES: Final[dict[str, list[IndexModel]]] = {
+    # Unique indexes start with what would be the shard key.
+    "journal": [IndexModel([("scope", 1), ("rev", 1)], unique=True)],
+    "nonces": [IndexModel([("at", 1)], name="expiry", expireAfterSeconds=0)],
+    "users": [IndexModel([("name", 1)], unique=True)],
+    "sessions": [
+        IndexModel([("token", 1)], unique=True),
+        IndexModel([("user_id", 1)]),
+        IndexModel([("expires_date", 1)], name="expiry", expireAfterSeconds=0),
+    ],
+    "channels": [IndexModel([("server_id", 1), ("position", 1)])],
+    "roles": [IndexModel([("server_id", 1), ("position", 1)])],
+    "members": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True), IndexModel([("user_id", 1)])],
+    "invites": [IndexModel([("server_id", 1)])],
+    "messages": [
+        IndexModel([("channel_id", 1), ("id", 1)], unique=True),
+        IndexModel([("channel_id", 1), ("id", 1)], name="live", partialFilterExpression={"live": True}),
+    ],
+}
+
+
+def failure(error: BaseException) -> Exception | None:
+    """What a driver error means to the code above, or None when it is no driver error."""
+    if not isinstance(error, PyMongoError):
+        return None
+    if isinstance(error, DuplicateKeyError | BulkWriteError):
+        details = error.details or {}
+        first = (details.get("writeErrors") or [details])[0]
+        if first.get("code") == _DUPLICATE:
+            # Whoever wrote the key has committed; run again, the handler's own checks will see it.
+            return LostRace()
+    if error.has_error_label("TransientTransactionError") or getattr(error, "code", None) == _WRITE_CONFLICT:
+        return Unavailable() if isinstance(error, ConnectionFailure) else LostRace()
+    if isinstance(error, ConnectionFailure | ExecutionTimeout):
+        return Unavailable()
+    if isinstance(error, OperationFailure) and error.code in _GONE_TRANSACTION:
+        return LostRace()
+    return None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except PyMongoError as error:
+        meaning = failure(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+class Snapshot:
+    """Reads that all see the same majority-committed moment."""
+
+    def __init__(self, store: Store, session: AsyncIOMotorClientSession) -> None:
+        self._store = store
+        self._session = session
+
+    async def find_one(self, collection: str, filter_: Filter, **options: Any) -> Document | None:
+        with translated():
+            document: Document | None = await self._store[collection].find_one(
+                filter_, session=self._session, **options
+            )
+        return document
+
+    async def find(self, collection: str, filter_: Filter, limit: int, **options: Any) -> list[Document]:
+        with translated():
+            cursor = self._store[collection].find(filter_, session=self._session, limit=limit, **options)
+            documents: list[Document] = await cursor.to_list(limit)
+        return documents
+
+    async def aggregate(self, collection: str, stages: list[Document], limit: int) -> list[Document]:
+        with translated():
+            cursor = self._store[collection].aggregate(stages, session=self._session)
+            documents: list[Document] = await cursor.to_list(limit)
+        return documents
+
+
+class Transaction(Snapshot):
+    """One MongoDB transaction: reads of one snapshot, then writes, then `commit`."""
+
+    async def insert(self, collection: str, documents: Sequence[Document]) -> None:
+        with translated():
+            await self._store[collection].insert_many(documents, session=self._session)
+
+    async def apply(self, writes: Sequence[Write]) -> None:
+        """The writes, one bulk per collection in the order given; raises LostRace when an update found nothing."""
+        batches: dict[str, list[InsertOne[Document] | UpdateOne | DeleteOne]] = {}
+        updates: dict[str, int] = {}
+        for write in writes:
+            batch = batches.setdefault(write.collection, [])
+            match write:
+                case Insert(document=document):
+                    batch.append(InsertOne(document))
+                case Update(filter=filter_, update=update):
+                    batch.append(UpdateOne(filter_, update))
+                    updates[write.collection] = updates.get(write.collection, 0) + 1
+                case Delete(filter=filter_):
+                    batch.append(DeleteOne(filter_))
+        for collection, batch in batches.items():
+            with translated():
+                result = await self._store[collection].bulk_write(batch, ordered=True, session=self._session)
+            if result.matched_count != updates.get(collection, 0):
+                raise LostRace
+
+    async def commit(self) -> None:
+        """Commits, repeating commitTransaction alone while its outcome is unknown; raises OutcomeUnknown at last."""
+        until = time.monotonic() + _COMMIT_PATIENCE
+        pause = 0.02
+        while True:
+            try:
+                await self._session.commit_transaction()
+            except PyMongoError as error:
+                if not error.has_error_label("UnknownTransactionCommitResult"):
+                    raise failure(error) or error from error
+                if time.monotonic() + pause > until:
+                    raise OutcomeUnknown from error
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+            else:
+                return
+
+
+class Store:
+    """The database of one deployment; `store["users"]` is a collection with majority reads and writes."""
+
+    def __init__(self, settings: Settings) -> None:
+        tls: dict[str, Any] = {"tls": True, "tlsCAFile": str(settings.mongo_ca_file)} if settings.mongo_ca_file else {}
+        self._client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+            settings.mongo_url,
+            appname=settings.name or "guildwire",
+            serverSelectionTimeoutMS=3000,
+            connectTimeoutMS=2000,
+            socketTimeoutMS=10_000,
+            maxPoolSize=64,
+            waitQueueTimeoutMS=3000,
+            **tls,
+        )
+        self._database = self._client.get_database(
+            settings.mongo_db,
+            read_concern=ReadConcern("majority"),
+            write_concern=MAJORITY,
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+    def __getitem__(self, collection: str) -> AsyncIOMotorCollection[Document]:
+        return self._database[collection]
+
+    async def prepare(self) -> None:
+        """Creates collections and indexes; any number of processes may do so at once, any number of times."""
+        for name, indexes in INDEXES.items():
+            await self[name].create_indexes(indexes)
+        for name in ("servers", "outbox", "leases", "meta"):
+            try:
+                await self._database.create_collection(name)
+            except OperationFailure as error:
+                if error.code != 48:  # NamespaceExists
+                    raise
+        logger().info("store_ready", database=self._database.name)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begins a transaction; what leaves the block without `commit` is aborted."""
+        with translated():
+            session = await self._client.start_session()
+        async with session:
+            session.start_transaction(
+                read_concern=ReadConcern("snapshot"), write_concern=MAJORITY, read_preference=ReadPreference.PRIMARY
+            )
+            try:
+                yield Transaction(self, session)
+            finally:
+                if session.in_transaction:  # type: ignore[truthy-function]  # a property, whatever its stub says
+                    try:
+                        await session.abort_transaction()
+                    except PyMongoError as error:
+                        logger().warning("abort_failed", error=str(error))
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """Reads of one moment, without the cost of a transaction."""
+        with translated():
+            session = await self._client.start_session(snapshot=True)
+        async with session:
+            yield Snapshot(self, session)
+
+    async def documents(self, stages: list[Document], limit: int) -> list[Document]:
+        """An aggregation that starts from `$documents` instead of a collection."""
+        with translated():
+            found: list[Document] = await self._database.aggregate(stages).to_list(limit)
+        return found
+
+    async def take_lease(self, name: str, holder: str, lasts_ms: int) -> bool:
+        """Takes or renews a lease by MongoDB's own clock; False while another holder has it."""
+        free = {"$or": [{"$lt": ["$until", "$$NOW"]}, {"$eq": ["$holder", holder]}]}
+        until = {"$add": ["$$NOW", lasts_ms]}
+        try:
+            await self["leases"].update_one(
+                {"_id": name, "$expr": free}, [{"$set": {"holder": holder, "until": until}}], upsert=True
+            )
+        except DuplicateKeyError:
+            return False
+        except PyMongoError as error:
+            raise failure(error) or error from error
+        return True
+
+    async def epoch(self) -> str:
+        """The value that names this database's history; made once, by whoever comes first."""
+        with translated():
+            document = await self["meta"].find_one_and_update(
+                {"_id": "epoch"},
+                {"$setOnInsert": {"value": new_epoch()}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        return str(document["value"])
+
+    def close(self) -> None:
+        self._client.close()
