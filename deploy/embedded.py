@@ -108,6 +108,7 @@ class Server(Child):
                     continue
                 raise EmbeddedError(self.explain(self.last_words() or str(error))) from error
             self._port_file.write_text(f"{self.port}\n")
+            self._fixed = True  # its clients know it by this port from now on
             return
         raise EmbeddedError(f"{self.name} found every port taken that it tried: try again")
 

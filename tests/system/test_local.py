@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import TypeVar
 
 import psutil
@@ -117,10 +118,13 @@ def two_free_ports() -> int:
 def refused(data: Path, **options: str) -> str:
     """Run a launcher that must refuse to start, and give its one line."""
     env = {**os.environ, "DATA": str(data), "PORT": str(free_port()), **options}
-    done = subprocess.run(DIRECT, cwd=ROOT, env=env, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1, done
-    assert done.stdout == ""
-    line = done.stderr.removesuffix("\n")
+    with subprocess.Popen(DIRECT, cwd=ROOT, env=env, stdout=PIPE, stderr=PIPE, text=True) as launcher:
+        try:
+            out, error = launcher.communicate(timeout=20)
+        finally:
+            launcher.terminate()
+    assert (launcher.returncode, out) == (1, ""), error
+    line = error.removesuffix("\n")
     assert line.startswith("error: ")
     assert "\n" not in line
     return line
