@@ -1,0 +1,434 @@
+"""The client's model of what it may see, by the rules of the protocol's section 2 and nothing else.
+
+A `Cache` is fed everything one connection receives, in order. It never asks and never waits; what breaks a rule is
+written down in `violations`. A `Device` is a connection with such a cache that also loads what the cache lacks.
+`fresh_view` reads the same things anew over a connection of its own: the two must become equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from tests.client import PATIENCE, Client, Event, Received, Reply, RpcError
+
+Entity = dict[str, Any]
+
+PAGE = 100
+DENSE = frozenset({"self", "channel", "user"})
+"""Kinds of scopes of which everything is visible, so that no rev may be missing."""
+
+AS_OF_THE_REPLY = frozenset({"num_members", "last_message_id", "full", "rev"})
+"""Fields of a server that no event keeps up to date."""
+
+Snapshot = dict[str, dict[str, Any]]
+
+
+def kind_of(scope: str) -> str:
+    return scope.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a user sees: `snapshot` is comparable to a cache's, `revs` are the scopes' heads it was read at."""
+
+    snapshot: Snapshot
+    revs: dict[str, int]
+
+
+@dataclass
+class _Order:
+    """Where one scope stands: the position a reply put it at, and the last event's rev."""
+
+    start: int | None = None
+    heard: int | None = None
+    more: bool = False
+    position: int | None = None
+
+    def begin(self, rev: int) -> None:
+        """A reply, or an event of another scope, names this scope's rev; only the first one counts."""
+        if self.position is None and self.heard is None:
+            self.start = self.position = rev
+
+    def take(self, event: Event, *, dense: bool) -> Iterator[str]:
+        """Moves on by one event of the scope; what that breaks comes out."""
+        if self.heard is not None:
+            if event.rev < self.heard:
+                yield f"rev {event.rev} after {self.heard}"
+            if event.rev == self.heard and not self.more:
+                yield f"rev {event.rev} twice"
+            if event.rev > self.heard and self.more:
+                yield f"rev {event.rev} before the last event of {self.heard}"
+        before = self.start if self.heard is None else self.heard
+        if dense and before is not None and event.rev > before + 1:
+            yield f"rev {event.rev} after {before}: missing"
+        self.heard = event.rev
+        self.more = bool(event.params.get("more"))
+        if not self.more:
+            self.position = max(event.rev, self.position or 0)
+
+
+@dataclass
+class _Channel:
+    """What is known of one channel; `complete` once its pages were read down to the oldest message."""
+
+    server_id: str
+    entity: Entity
+    complete: bool = False
+
+
+def _flat(categories: list[Entity]) -> dict[str, Entity]:
+    """The channels of a `get_server_channels`, each with its category."""
+    return {
+        channel["id"]: {"id": channel["id"], "name": channel["name"], "category_id": category["id"]}
+        for category in categories
+        for channel in category["channels"]
+    }
+
+
+def _stored(server: Mapping[str, Any]) -> Entity:
+    return {name: value for name, value in server.items() if name not in AS_OF_THE_REPLY}
+
+
+def _message(message: Mapping[str, Any]) -> Entity:
+    """A message as every viewer has it: the nonce is its author's alone, and comes with the event only."""
+    return {name: value for name, value in message.items() if name != "nonce"}
+
+
+@dataclass
+class Cache:
+    """One user's model on one connection; feed it with `apply`."""
+
+    user_id: str
+    violations: list[str] = field(default_factory=list)
+    listed: bool = False
+    servers: dict[str, Entity] = field(default_factory=dict)
+    channels: dict[str, _Channel] = field(default_factory=dict)
+    messages: dict[str, dict[int, Entity]] = field(default_factory=dict)
+    _orders: dict[str, _Order] = field(default_factory=dict)
+    _channels_known: set[str] = field(default_factory=set)
+    _gone: set[str] = field(default_factory=set)
+    _newest: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, item: Received) -> None:
+        if isinstance(item, Event):
+            self._apply_event(item)
+        elif item.error is None:
+            self._apply_reply(item)
+
+    def snapshot(self) -> Snapshot:
+        """What the cache holds, in the form of a `View`'s snapshot."""
+        mine = {known: channel for known, channel in self.channels.items() if channel.server_id in self.servers}
+        return {
+            "servers": {known: _stored(server) for known, server in self.servers.items()},
+            "channels": {known: channel.entity for known, channel in mine.items()},
+            "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in mine},
+        }
+
+    def position(self, scope: str) -> int:
+        return self._order(scope).position or 0
+
+    def lacks(self) -> list[tuple[str, Entity]]:
+        """The requests whose replies would complete the cache."""
+        if not self.listed:
+            return [("get_servers", {})]
+        lacking: list[tuple[str, Entity]] = []
+        for server_id, server in self.servers.items():
+            if "owner_id" not in server:
+                lacking.append(("get_server", {"server_id": server_id}))
+            if server_id not in self._channels_known:
+                lacking.append(("get_server_channels", {"server_id": server_id}))
+        for channel_id, channel in self.channels.items():
+            if not channel.complete:
+                page = {"channel_id": channel_id, "amount": PAGE, "anchor": 0, "direction": False}
+                lacking.append(("get_message_chunk", page))
+        return lacking
+
+    # Order.
+
+    def _order(self, scope: str) -> _Order:
+        return self._orders.setdefault(scope, _Order())
+
+    def _violate(self, what: str) -> None:
+        self.violations.append(what)
+
+    def _begin(self, scope: str, rev: int) -> None:
+        self._gone.discard(scope)
+        self._order(scope).begin(rev)
+
+    def _drop(self, scope: str) -> None:
+        self._orders.pop(scope, None)
+        self._gone.add(scope)
+
+    # Events.
+
+    def _apply_event(self, event: Event) -> None:
+        if "scope" not in event.params:
+            return
+        if event.scope in self._gone:
+            self._violate(f"{event.method} of {event.scope} after it was gone")
+            return
+        for broken in self._order(event.scope).take(event, dense=kind_of(event.scope) in DENSE):
+            self._violate(f"{event.method} of {event.scope}: {broken}")
+        handler = getattr(self, f"_{event.method}", None)
+        if handler is not None:
+            handler(event)
+
+    def _server_added(self, event: Event) -> None:
+        params = event.params
+        server: Entity = params["server"]
+        categories = params["channels"]
+        self._add_server(server)
+        self._replace_channels(server["id"], categories["categories"] if isinstance(categories, dict) else categories)
+        for scope, rev in params["scopes"].items():
+            self._begin(scope, rev)
+        expected = {f"server:{server['id']}"} | {f"channel:{known}" for known in self._channels_of(server["id"])}
+        if set(params["scopes"]) != expected:
+            self._violate(f"server_added names the scopes {sorted(params['scopes'])}, not {sorted(expected)}")
+
+    def _server_deleted(self, event: Event) -> None:
+        server_id = event.params["server_id"]
+        for channel_id in self._channels_of(server_id):
+            self._drop(f"channel:{channel_id}")
+        self._drop(f"server:{server_id}")
+        self._forget_server(server_id)
+
+    def _channel_added(self, event: Event) -> None:
+        channel: Entity = event.params["channel"]
+        entity = {name: channel[name] for name in ("id", "name", "category_id")}
+        known = self.channels.get(channel["id"])
+        self.channels[channel["id"]] = _Channel(channel["server_id"], entity, known is not None and known.complete)
+        self._begin(f"channel:{channel['id']}", event.params["at"])
+
+    def _message_added(self, event: Event) -> None:
+        message: Entity = event.params["message"]
+        channel_id = message["channel_id"]
+        if message["rev"] != event.rev:
+            self._violate(f"message_added of {event.scope} at {event.rev} carries a message of rev {message['rev']}")
+        if message["id"] <= self._newest.get(channel_id, 0):
+            self._violate(f"message {message['id']} of {event.scope} after {self._newest[channel_id]}")
+        self._newest[channel_id] = message["id"]
+        self._replace(message)
+
+    def _message_changed(self, event: Event) -> None:
+        params = event.params
+        mine = self.messages.get(event.scope.partition(":")[2], {}).get(params["message_id"])
+        if mine is None or mine["rev"] >= event.rev:
+            return
+        if mine["rev"] != params["was"]:
+            self._violate(f"message {params['message_id']} is stale: at {mine['rev']}, changed from {params['was']}")
+        mine.update(params["changes"])
+        mine["rev"] = event.rev
+
+    def _message_deleted(self, event: Event) -> None:
+        self.messages.get(event.scope.partition(":")[2], {}).pop(event.params["message_id"], None)
+
+    # Replies.
+
+    def _apply_reply(self, reply: Reply) -> None:
+        handler = getattr(self, f"_replied_{reply.method}", None)
+        if handler is not None:
+            handler(reply.result, reply.params)
+
+    def _not_older(self, scope: str, rev: int) -> bool:
+        """A reply is never older than an event received before it.
+
+        False for one that comes too late to be used: the scope is gone, or was lost and regained since it was sent.
+        """
+        if scope in self._gone:
+            return False
+        order = self._order(scope)
+        if order.heard is not None and rev < order.heard:
+            self._violate(f"a reply on {scope} at {rev} after the event {order.heard}")
+        order.begin(rev)
+        return rev >= (order.position or 0)
+
+    def _replied_authenticate(self, result: Entity, _params: Entity) -> None:
+        for scope, rev in result["current"].items():
+            self._begin(scope, rev)
+
+    def _replied_get_servers(self, result: Entity, params: Entity) -> None:
+        if "user_id" in params or not self._not_older(f"self:{self.user_id}", result["rev"]):
+            return
+        self.listed = True
+        listed = {server["id"] for server in result["servers"]}
+        for server_id in set(self.servers) - listed:
+            self._forget_server(server_id)
+        for server in result["servers"]:
+            self.servers.setdefault(server["id"], server)
+
+    def _replied_get_server(self, result: Entity, _params: Entity) -> None:
+        mine = self.servers.get(result["id"])
+        if "me" not in result or mine is None or not self._not_older(f"server:{result['id']}", result["rev"]):
+            return
+        if "owner_id" not in mine or result["rev"] >= mine["rev"]:
+            self.servers[result["id"]] = result
+
+    def _replied_get_server_channels(self, result: Entity, params: Entity) -> None:
+        server_id = params["server_id"]
+        if server_id in self.servers and self._not_older(f"server:{server_id}", result["rev"]):
+            self._replace_channels(server_id, result["categories"])
+
+    def _replied_get_message_chunk(self, result: Entity, params: Entity) -> None:
+        channel = self.channels.get(params["channel_id"])
+        if not self._not_older(f"channel:{params['channel_id']}", result["rev"]) or channel is None:
+            return
+        for message in result["messages"]:
+            self._replace(message)
+        channel.complete = channel.complete or not (params["direction"] or result["has_more"])
+
+    def _replied_add_message(self, result: Entity, _params: Entity) -> None:
+        """Absent, and not newer than what was heard: it was deleted since (a nonce used again, a reply come late)."""
+        channel_id = result["channel_id"]
+        if channel_id not in self.channels:
+            return
+        if result["id"] in self.messages.get(channel_id, {}) or result["rev"] > self.position(f"channel:{channel_id}"):
+            self._replace(result)
+
+    _replied_update_message = _replied_add_message
+
+    # Entities.
+
+    def _add_server(self, server: Entity) -> None:
+        self._gone.discard(f"server:{server['id']}")
+        self.servers[server["id"]] = server
+
+    def _channels_of(self, server_id: str) -> list[str]:
+        return [known for known, channel in self.channels.items() if channel.server_id == server_id]
+
+    def _replace_channels(self, server_id: str, categories: list[Entity]) -> None:
+        self._channels_known.add(server_id)
+        listed = _flat(categories)
+        for channel_id in self._channels_of(server_id):
+            if channel_id not in listed:
+                del self.channels[channel_id]
+        for channel_id, entity in listed.items():
+            self._gone.discard(f"channel:{channel_id}")
+            known = self.channels.get(channel_id)
+            self.channels[channel_id] = _Channel(server_id, entity, known is not None and known.complete)
+
+    def _forget_server(self, server_id: str) -> None:
+        self.servers.pop(server_id, None)
+        self._channels_known.discard(server_id)
+        for channel_id in self._channels_of(server_id):
+            del self.channels[channel_id]
+            self.messages.pop(channel_id, None)
+            self._newest.pop(channel_id, None)
+
+    def _replace(self, message: Entity) -> None:
+        """A whole entity replaces mine if its rev is not older."""
+        held = self.messages.setdefault(message["channel_id"], {})
+        mine = held.get(message["id"])
+        if mine is None or message["rev"] >= mine["rev"]:
+            held[message["id"]] = _message(message)
+
+
+class Device:
+    """A connection of one user whose cache is kept complete: it asks for whatever the cache lacks."""
+
+    def __init__(self, client: Client, cache: Cache, token: str) -> None:
+        self.client = client
+        self.cache = cache
+        self.token = token
+
+    @classmethod
+    async def connect(cls, url: str, user_id: str, token: str) -> Self:
+        """Connects, authenticates, and loads everything."""
+        cache = Cache(user_id)
+        client = await Client.connect(url, cache.apply)
+        device = cls(client, cache, token)
+        await client.call("authenticate", token=token)
+        await device.load()
+        return device
+
+    async def load(self) -> None:
+        """Asks until nothing is lacking; what goes away meanwhile needs no answer."""
+        deadline = time.monotonic() + PATIENCE
+        while lacking := self.cache.lacks():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still lacking {lacking}")
+            await asyncio.gather(*(self._ask(method, params) for method, params in lacking))
+
+    async def _ask(self, method: str, params: Entity) -> None:
+        try:
+            result = await self.client.call(method, **params)
+            while method == "get_message_chunk" and result["has_more"]:
+                params = {**params, "anchor": result["messages"][0]["id"]}
+                result = await self.client.call(method, **params)
+        except RpcError as error:
+            if error.reason != "not_found":
+                raise
+            await asyncio.sleep(0.005)  # the event that says so may come after the reply
+
+    async def equals(self, view: View, servers: Mapping[str, int]) -> None:
+        """Waits until every scope has passed the view's rev; then the cache must be equal at once, in good order.
+
+        Not everything of a server is heard, so its head is no measure: `servers` says what was, as scope and rev.
+        """
+        targets = {**view.revs, **{scope: servers.get(scope, 0) for scope in view.revs if kind_of(scope) == "server"}}
+        try:
+            for kind in ("self", "server", "channel"):
+                await self._reach({scope: rev for scope, rev in targets.items() if kind_of(scope) == kind})
+                await self.load()
+        except TimeoutError:
+            raise AssertionError(
+                f"behind after {PATIENCE} s: {self._behind(targets)}; {self.cache.violations}"
+            ) from None
+        assert not self.cache.violations
+        assert self.cache.snapshot() == view.snapshot
+        ahead = {scope: rev for scope, rev in view.revs.items() if self.cache.position(scope) > rev}
+        assert not ahead, f"heard more than the database has: {ahead}"
+
+    async def _reach(self, targets: Mapping[str, int]) -> None:
+        await self.client.until(lambda: not self._behind(targets), "the view's revs")
+
+    def _behind(self, targets: Mapping[str, int]) -> dict[str, str]:
+        return {
+            scope: f"at {self.cache.position(scope)} of {rev}"
+            for scope, rev in targets.items()
+            if self.cache.position(scope) < rev
+        }
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+async def fresh_view(url: str, token: str) -> View:
+    """What the owner of the token sees now, read over a new connection with nothing but `get_*`."""
+    async with await Client.connect(url) as client:
+        me = (await client.call("authenticate", token=token))["user"]["id"]
+        listed = await client.call("get_servers")
+        revs = {f"self:{me}": listed["rev"]}
+        snapshot: Snapshot = {"servers": {}, "channels": {}, "messages": {}}
+        ids = [server["id"] for server in listed["servers"]]
+        details = asyncio.gather(*(client.call("get_server", server_id=known) for known in ids))
+        lists = asyncio.gather(*(client.call("get_server_channels", server_id=known) for known in ids))
+        for server, channels in zip(await details, await lists, strict=True):
+            snapshot["servers"][server["id"]] = _stored(server)
+            snapshot["channels"] |= _flat(channels["categories"])
+            revs[f"server:{server['id']}"] = server["rev"]
+        pages = await asyncio.gather(*(_all_messages(client, known) for known in snapshot["channels"]))
+        for channel_id, (rev, messages) in zip(snapshot["channels"], pages, strict=True):
+            revs[f"channel:{channel_id}"] = rev
+            snapshot["messages"][channel_id] = messages
+        return View(snapshot, revs)
+
+
+async def _all_messages(client: Client, channel_id: str) -> tuple[int, dict[int, Entity]]:
+    messages: list[Entity] = []
+    anchor, more, rev = 0, True, 0
+    while more:
+        page = await client.call(
+            "get_message_chunk", channel_id=channel_id, amount=PAGE, anchor=anchor, direction=False
+        )
+        found = page["messages"]
+        assert [message["id"] for message in found] == sorted(message["id"] for message in found)
+        assert not anchor or all(message["id"] < anchor for message in found)
+        messages = found + messages
+        more, rev = page["has_more"], page["rev"]
+        anchor = found[0]["id"] if found else anchor
+        assert found or not more
+    return rev, {message["id"]: _message(message) for message in messages}

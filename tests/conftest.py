@@ -1,0 +1,69 @@
+"""What tests share: one mongod, one running system, people to connect, and how hard hypothesis searches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, Phase, settings
+
+from deploy.embedded import Mongod
+from tests.rig import People, System
+
+_STATEFUL: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    "print_blob": True,
+}
+settings.register_profile(
+    "default",
+    max_examples=30,
+    stateful_step_count=25,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    **_STATEFUL,
+)
+settings.register_profile("shrink", max_examples=30, stateful_step_count=25, **_STATEFUL)
+settings.register_profile("thorough", max_examples=300, stateful_step_count=60, **_STATEFUL)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """One mongod for the whole run; each system has a database of its own in it."""
+    server = Mongod(tmp_path_factory.mktemp("mongod"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterator[System]:
+    """The running system that all tests share which damage nothing: two gateways, one of each service."""
+    with System(tmp_path_factory.mktemp("system"), mongod) as running:
+        yield running
+
+
+@pytest.fixture
+def make_system(tmp_path: Path, mongod: Mongod) -> Iterator[Callable[..., System]]:
+    """Makes systems for tests that damage theirs: not started yet, stopped at the end of the test."""
+    made: list[System] = []
+
+    def make(**options: Any) -> System:
+        made.append(System(tmp_path / f"system-{len(made)}", mongod, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest_asyncio.fixture
+async def people(system: System) -> AsyncIterator[People]:
+    """People of the shared system."""
+    everybody = People(system)
+    yield everybody
+    await everybody.close()

@@ -1,0 +1,272 @@
+"""A running Guildwire for tests: real mongod, real nats-server, gateways and services as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from deploy.embedded import Mongod, NatsServer, free_port
+from deploy.processes import Process, stop_all
+from tests.client import PATIENCE, Client, RpcError
+
+SERVICES = ("guilds", "messages", "presence")
+START_PATIENCE = 30.0
+
+Document = dict[str, Any]
+
+
+class System:
+    """One system of processes, with a database and a nats-server of its own; `mongod` may be shared.
+
+    Its processes are `gateway-0`, `gateway-1`, `guilds-0` and so on. `argv` replaces the command of the processes of
+    one service, or of one process; `env` adds to their environment. Both are keyed by a process's name, its service,
+    or `*`, the more special winning, and are read at each launch. To put a proxy before NATS for one gateway:
+    `start_servers`, then `env["gateway-1"] = {"NATS_URL": …}`, then `launch_now(*system.names)`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        mongod: Mongod | None = None,
+        *,
+        gateways: int = 2,
+        replicas: Mapping[str, int] | None = None,
+        argv: Mapping[str, Sequence[str]] | None = None,
+        env: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.mongod = mongod or Mongod(directory)
+        self.nats = NatsServer(directory)
+        self.database = f"test_{uuid.uuid4().hex[:12]}"
+        self.argv = dict(argv or {})
+        self.env = dict(env or {})
+        self.processes: dict[str, Process] = {}
+        self._own_mongod = mongod is None
+        self._ports = self._free_ports(gateways)
+        services = [f"{kind}-{number}" for kind in SERVICES for number in range((replicas or {}).get(kind, 1))]
+        self.names = services + [f"gateway-{number}" for number in range(gateways)]
+        self._mongo: MongoClient[Document] | None = None
+
+    # The whole.
+
+    def start(self) -> Self:
+        """Starts everything, and returns once every process is ready."""
+        try:
+            self.start_servers()
+            self.launch_now(*self.names)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def start_servers(self) -> None:
+        """Starts mongod, unless it is shared, and nats-server; the processes wait for `launch`."""
+        if self._own_mongod:
+            self.mongod.start()
+        self.nats.start()
+
+    def stop(self) -> None:
+        """Ends everything that was started; does nothing the second time."""
+        stop_all(self.processes.values())
+        self.processes.clear()
+        if self._mongo is not None:
+            self._mongo.drop_database(self.database)
+            self._mongo.close()
+            self._mongo = None
+        self.nats.stop()
+        if self._own_mongod:
+            self.mongod.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def url(self, gateway: int = 0) -> str:
+        return f"ws://127.0.0.1:{self._ports[gateway]}/ws"
+
+    @property
+    def db(self) -> Database[Document]:
+        """The system's database, to look at what was stored."""
+        if self._mongo is None:
+            self._mongo = MongoClient(self.mongod.url, tz_aware=True)
+        return self._mongo[self.database]
+
+    # Single processes. `launch_now` blocks; the coroutines leave the event loop free.
+
+    def launch_now(self, *names: str) -> None:
+        """Starts processes side by side, anew if they ran before, and waits until they are ready."""
+        for name in names:
+            self.processes[name] = Process(name, self._argv_of(name), self._env_of(name), self.directory / "run")
+            self.processes[name].start()
+        for name in names:
+            self.processes[name].wait_ready(START_PATIENCE)
+
+    async def launch(self, *names: str) -> None:
+        await asyncio.to_thread(self.launch_now, *names)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL, and nothing after it: `launch` brings it back."""
+        await asyncio.to_thread(self.processes[name].kill)
+
+    async def terminate(self, name: str) -> None:
+        """SIGTERM, and its end."""
+        await asyncio.to_thread(self.processes[name].stop)
+
+    async def restart(self, name: str) -> None:
+        """SIGKILL, and the same process anew."""
+        await self.kill(name)
+        await self.launch(name)
+
+    def signal(self, name: str, number: int) -> None:
+        """Any signal to a process: SIGSTOP, SIGCONT."""
+        os.kill(self.processes[name].pid, number)
+
+    def _argv_of(self, name: str) -> Sequence[str]:
+        service = name.rpartition("-")[0]
+        return self.argv.get(name) or self.argv.get(service) or [sys.executable, "-m", f"services.{service}"]
+
+    def _env_of(self, name: str) -> dict[str, str]:
+        service, _, number = name.rpartition("-")
+        env = {
+            "MONGO_URL": self.mongod.url,
+            "MONGO_DB": self.database,
+            "NATS_URL": self.nats.url,
+            "HOST": "127.0.0.1",
+            "LIMITS": "off",
+            "LOG_LEVEL": "info",
+        }
+        if service == "gateway":
+            env["PORT"] = str(self._ports[int(number)])
+        for key in ("*", service, name):
+            env |= self.env.get(key, {})
+        return env
+
+    @staticmethod
+    def _free_ports(amount: int) -> list[int]:
+        ports: list[int] = []
+        for _ in range(amount):
+            ports.append(free_port(ports))
+        return ports
+
+
+@dataclass(frozen=True)
+class Person:
+    """A registered user with one session."""
+
+    id: str
+    name: str
+    password: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """A server with its first channel: the owner on the first gateway, a member on the second."""
+
+    server_id: str
+    channel_id: str
+    owner: Client
+    member: Client
+    owner_is: Person
+    member_is: Person
+
+
+class People:
+    """Registers users and connects them; `close` ends all their connections."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self._clients: list[Client] = []
+
+    async def register(self, name: str = "someone") -> Person:
+        """A new user whose name begins so."""
+        unique = f"{name}.{next(self._numbers)}"
+        password = f"password of {unique}"
+        made = await (await self.open()).call("register", name=unique, password=password)
+        return Person(made["user"]["id"], unique, password, made["token"])
+
+    async def several(self, *names: str) -> list[Person]:
+        return await asyncio.gather(*(self.register(name) for name in names))
+
+    async def open(self, gateway: int = 0) -> Client:
+        """A connection that has not authenticated."""
+        client = await Client.connect(self.system.url(gateway))
+        self._clients.append(client)
+        return client
+
+    async def connect(self, person: Person, gateway: int = 0) -> Client:
+        """A connection of this user."""
+        client = await self.open(gateway)
+        await client.call("authenticate", token=person.token)
+        return client
+
+    async def room(self, owner: str = "ann", member: str = "bob") -> Room:
+        """Two new users who share a new server, on two gateways."""
+        ann, bob = await self.several(owner, member)
+        first, second = await asyncio.gather(self.connect(ann, 0), self.connect(bob, 1))
+        server_id = (await first.call("add_server", name="Tea house"))["id"]
+        await join(first, second, server_id)
+        return Room(server_id, await general(first, server_id), first, second, ann, bob)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.close() for client in self._clients))
+
+
+async def join(inviter: Client, joiner: Client, server_id: str) -> Document:
+    """The joiner becomes a member by a new invite, and has heard so; returns the reply."""
+    invite = await inviter.call("add_invite", server_id=server_id)
+    joined: Document = await joiner.call("join_server", invite=invite["code"])
+    await joiner.until(
+        lambda: any(event.params["server"]["id"] == server_id for event in joiner.heard("server_added")),
+        "server_added",
+    )
+    return joined
+
+
+async def general(client: Client, server_id: str) -> str:
+    """The id of the server's first channel."""
+    listed = await client.call("get_server_channels", server_id=server_id)
+    return str(listed["categories"][0]["channels"][0]["id"])
+
+
+async def eventually(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Looks until it holds: for what no event announces, such as a stored document."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {patience} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+async def refused(call: Awaitable[Any]) -> RpcError:
+    """The error of a call that must fail."""
+    try:
+        result = await call
+    except RpcError as error:
+        return error
+    raise AssertionError(f"not refused: {result}")
+
+
+async def assert_dense(system: System, scope: str, head: int | None = None) -> None:
+    """The scope's entries are 1, 2, 3 … without a gap, up to `head`; and nothing stays in the outbox."""
+    revs = [entry["rev"] for entry in system.db.journal.find({"scope": scope}).sort("rev", 1)]
+    assert revs == list(range(1, len(revs) + 1))
+    assert head is None or revs[-1:] == [head]
+    await eventually(lambda: system.db.outbox.count_documents({}) == 0, "the outbox empties")
