@@ -89,7 +89,7 @@ class Server(Child):
 
     def explain(self, last_words: str) -> str:
         """Turn the last words of a server that did not start into what to do."""
-        return f"{self.name} did not start: {last_words} (all of it: {self.log})"
+        return f"{self.name} did not start: {last_words}; log: {self.log}"
 
     def start(self) -> None:
         """Start it and block until it can be used; EmbeddedError says why not."""

@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -128,8 +128,9 @@ class Child(ABC):
             size = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, size - TAIL_BYTES))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-            errors = [text for line in lines if (text := _error_text(line))]
-            return (errors or lines or [""])[-1][:500]
+            entries = [_log_entry(line) for line in lines]
+            errors = [entry for entry in entries if entry.error]
+            return (errors or entries)[-1].text[:500] if entries else ""
         return ""
 
     def _forget_files(self) -> None:
@@ -182,11 +183,12 @@ def wait_all_ready(children: Collection[Child], timeout: float) -> None:
     while waiting:
         for child in children:
             if not child.running:
-                raise ProcessError(f"{child.name} {child.ending} (all of it: {child.log})")
+                raise ProcessError(f"{child.name} {child.ending}; log: {child.log}")
         waiting = [child for child in waiting if not child.ready()]
         if waiting and time.monotonic() > deadline:
             first = waiting[0]
-            raise ProcessError(f"{first.name} is not ready after {timeout:g} s; its log may say why: {first.log}")
+            said = first.last_words() or "nothing"
+            raise ProcessError(f"{first.name} is not ready after {timeout:g} s; it last said: {said}; log: {first.log}")
         if waiting:
             time.sleep(POLL_SECONDS)
 
@@ -200,17 +202,24 @@ def stop_all(children: Iterable[Child]) -> None:
         child.stop()
 
 
-def _error_text(line: str) -> str:
-    """Read an error out of a JSON log line, ours or mongod's; empty for any other line."""
+class _LogEntry(NamedTuple):
+    text: str
+    error: bool
+
+
+def _log_entry(line: str) -> _LogEntry:
+    """Make one line of a log readable, be it JSON, ours or mongod's, or plain text."""
     try:
         entry: Any = json.loads(line)
     except ValueError:
-        return ""
-    if not isinstance(entry, dict) or str(entry.get("s") or entry.get("level")).upper() not in _ERROR_LEVELS:
-        return ""
-    attributes = entry.get("attr") or entry
-    parts = [entry.get("msg") or entry.get("event"), *(attributes.get(key) for key in ("error", "exception"))]
-    return ": ".join(str(part).strip().splitlines()[-1] for part in parts if part)
+        return _LogEntry(line, error=False)
+    if not isinstance(entry, dict):
+        return _LogEntry(line, error=False)
+    attributes = entry.get("attr")
+    told = attributes if isinstance(attributes, dict) else entry
+    parts = [entry.get("msg") or entry.get("event"), *(told.get(key) for key in ("what", "error", "exception"))]
+    text = ": ".join(str(part).strip().splitlines()[-1] for part in parts if part)
+    return _LogEntry(text or line, error=str(entry.get("s") or entry.get("level")).upper() in _ERROR_LEVELS)
 
 
 _ERROR_LEVELS = frozenset({"E", "F", "ERROR", "CRITICAL"})
