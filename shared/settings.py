@@ -40,6 +40,7 @@ class Settings(BaseModel):
     max_payload: int = Field(8 << 20, ge=1 << 20, description="largest NATS message; not above the server's own limit")
 
     request_timeout: float = Field(8.0, gt=0, le=60, description="deadline of one request")
+    read_timeout: float = Field(3.0, gt=0, le=60, description="deadline of a get_*: events of its scope wait for it")
     service_concurrency: int = Field(256, ge=1, description="requests a service works on at once; more: unavailable")
     password_workers: int = Field(2, ge=1, le=64, description="Argon2 hashes at once, 64 MiB each")
     nonce_days: float = Field(2.0, ge=1, description="how long the outcome of a nonce is kept")

@@ -57,13 +57,10 @@ class Channels:
         scope = server_scope(params.server_id)
         async with self._store.snapshot() as snapshot:
             here = await standing(snapshot, params.server_id, call.user_id)
-            whose: Document | None = here.member
+            whose = here.member
             if params.user_id is not None and params.user_id != call.user_id:
                 here.needs(MANAGE_ROLES)
-                key = {"server_id": params.server_id, "user_id": params.user_id}
-                whose = await snapshot.find_one("members", key)
-                if whose is None:
-                    raise NotFound("member")
+                whose = (await standing(snapshot, params.server_id, params.user_id, kind="member")).member
             channels = await snapshot.find("channels", {"server_id": params.server_id}, MAX_CHANNELS)
             head = await head_within(snapshot, scope)
         call.holds(scope.name, head.rev)

@@ -37,10 +37,10 @@ class Standing:
             raise Forbidden.lacking(rule)
 
 
-async def standing(reader: Reader, server_id: str, user_id: str) -> Standing:
-    """Raises NotFound to who is no member, as if there were no such server."""
+async def standing(reader: Reader, server_id: str, user_id: str, kind: str = "server") -> Standing:
+    """Raises NotFound for who is no member, naming `kind`: to that user it is as if there were no such server."""
     server = await reader.find_one("servers", {"_id": server_id})
     member = await reader.find_one("members", {"server_id": server_id, "user_id": user_id})
     if server is None or member is None:
-        raise NotFound("server")
+        raise NotFound(kind)
     return Standing(server, member, await reader.find("roles", {"server_id": server_id}, MAX_ROLES))

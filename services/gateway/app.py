@@ -1,0 +1,65 @@
+"""The gateway as one process: its parts put together, its HTTP routes, its start and its end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from services.gateway.dispatch import Parts
+from services.gateway.entrance import Entrance
+from services.gateway.interest import Interest
+from services.gateway.socket import Sockets
+from services.gateway.upstream import Upstream
+from services.gateway.visibility import Visibility
+from shared.bus import Bus
+from shared.process import until_it_works
+from shared.settings import Settings
+from shared.telemetry import logger
+
+
+class Gateway:
+    """Ready means started and not going away: a dependency that is down is no reason to drop every socket."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bus = Bus(settings)
+        upstream = Upstream(self._bus, settings)
+        self._interest = Interest(self._bus, upstream, settings)
+        self._visibility = Visibility(self._interest, upstream, settings.interest_linger)
+        entrance = Entrance(upstream, self._interest, self._visibility)
+        self._sockets = Sockets(Parts(settings, upstream, self._interest, entrance), self._visibility)
+        self._bus.on_doubt = self._interest.doubt
+        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
+        self.ready = False
+
+    async def start(self) -> None:
+        await until_it_works("nats", self._bus.connect)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=1024).start()
+        logger().info("listening", host=self._settings.host, port=self._runner.addresses[0][1])
+        self.ready = True
+
+    async def work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._interest.run())
+            group.create_task(self._visibility.run())
+
+    async def stop(self) -> None:
+        self.ready = False
+        await self._sockets.close()
+        await self._runner.cleanup()
+        await self._bus.close()
+
+    def _routes(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/ws", self._sockets.handle)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ready\n") if self.ready else web.Response(status=503, text="not ready\n")

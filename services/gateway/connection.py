@@ -1,0 +1,104 @@
+"""One client's socket, as the rest of the gateway knows it: who it is, what it holds, what it is sent."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from services.gateway.outbox import Outbox
+from shared.scopes import Scope
+from shared.telemetry import DELIVERIES
+
+if TYPE_CHECKING:
+    from services.gateway.ordering import Feed
+
+EVERYTHING = "*"
+"""Held back like a scope: no event at all."""
+
+TOO_SLOW = 4008
+
+
+class Connection:
+    """Replies and events leave in the order in which they are handed over here."""
+
+    __slots__ = (
+        "_close",
+        "_held",
+        "_held_size",
+        "_holds",
+        "_outbox",
+        "closing",
+        "feeds",
+        "servers",
+        "session_id",
+        "user_id",
+        "user_scopes",
+    )
+
+    def __init__(self, outbox: Outbox, close: Callable[[int], None]) -> None:
+        self._outbox = outbox
+        self._close = close
+        self._holds: dict[str, int] = {}
+        self._held: list[tuple[Scope, bytes]] = []
+        self._held_size = 0
+        self.closing = False
+        self.user_id = ""
+        self.session_id = ""
+        self.feeds: set[Feed[Connection]] = set()
+        self.servers: set[str] = set()
+        self.user_scopes: OrderedDict[str, None] = OrderedDict()
+
+    def reply(self, frame: bytes) -> None:
+        if not self.closing:
+            self._outbox.put(frame)
+
+    def event(self, scope: Scope, frame: bytes) -> None:
+        """Sends an event, or keeps it while a reply of its scope is awaited."""
+        if self.closing:
+            return
+        if self._must_wait(scope):
+            self._held.append((scope, frame))
+            self._held_size += len(frame)
+        else:
+            self._outbox.put(frame)
+            DELIVERIES.inc()
+        if self._outbox.overflows_with(self._held_size):
+            self.close(TOO_SLOW)
+
+    def close(self, code: int) -> None:
+        """Nothing more is sent; the socket closes with `code`, after what is on its way."""
+        if not self.closing:
+            self.closing = True
+            self._held.clear()
+            self._close(code)
+
+    # Holding back: a reply is never older than an event already received.
+
+    def hold(self, scopes: Iterable[str]) -> None:
+        for scope in scopes:
+            self._holds[scope] = self._holds.get(scope, 0) + 1
+
+    def release(self, scopes: Iterable[str]) -> None:
+        """Lets go of the holds, and of every event that no other hold keeps; after the reply was handed over."""
+        for scope in scopes:
+            self._holds[scope] -= 1
+            if not self._holds[scope]:
+                del self._holds[scope]
+        kept, self._held, self._held_size = self._held, [], 0
+        for scope, frame in kept:
+            self.event(scope, frame)
+
+    def _must_wait(self, scope: Scope) -> bool:
+        """Held itself; or behind something held that it builds on: a channel on its server, all on one's self."""
+        if not self._holds:
+            return False
+        if EVERYTHING in self._holds or scope.name in self._holds:
+            return True
+        return any(
+            earlier.name in {scope.name, f"server:{scope.within}"} or earlier.kind == "self"
+            for earlier, _ in self._held
+        )
+
+    async def has_room(self) -> None:
+        await self._outbox.has_room()

@@ -1,0 +1,253 @@
+"""One connection's requests: in the order sent where they name the same thing, side by side where not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from services.gateway import frames
+from services.gateway.connection import EVERYTHING, Connection
+from services.gateway.entrance import Entrance
+from services.gateway.interest import Interest
+from services.gateway.jsonrpc import Frame, Incoming, parse
+from services.gateway.upstream import Refused, Upstream
+from shared.bus import Reply
+from shared.errors import GuildwireError, Internal, Unauthenticated, Unavailable
+from shared.ids import new_id
+from shared.protocol.account import AUTHENTICATE, LOGOUT, PING, Pong
+from shared.protocol.contract import Method
+from shared.protocol.server import GET_SERVER
+from shared.scopes import Scope
+from shared.settings import Settings
+from shared.telemetry import REPLIES, logger
+
+TOKEN_REFUSED = 4001
+SESSION_ENDED = 4002
+_REPLY_LIMIT = 512 << 10
+_ASK_AGAIN = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all connections of a gateway share."""
+
+    settings: Settings
+    upstream: Upstream
+    interest: Interest
+    entrance: Entrance
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A request's place behind those that named the same things before it."""
+
+    before: list[asyncio.Future[None]]
+    done: asyncio.Future[None]
+    keys: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """A reply, and what is to follow once it has been handed over."""
+
+    reply: bytes | None = None
+    holds: list[str] = field(default_factory=list)
+    scopes: dict[str, int] = field(default_factory=dict)
+    close: int | None = None
+
+
+class Dispatcher:
+    """`on_allowed` is called for each request that may run before `authenticate`."""
+
+    def __init__(self, connection: Connection, parts: Parts, on_allowed: Callable[[], None]) -> None:
+        self._connection = connection
+        self._parts = parts
+        self._on_allowed = on_allowed
+        self._room = asyncio.Semaphore(parts.settings.connection_requests)
+        self._tails: dict[str, asyncio.Future[None]] = {}
+        self._authenticating: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(self, text: str) -> None:
+        """Takes one frame; returns when the next may be read."""
+        await self._connection.has_room()
+        frame = parse(text)
+        turns: list[_Turn] = []
+        for request in frame.requests:
+            await self._room.acquire()
+            turns.append(self._turn(request))
+        task = asyncio.create_task(self._run(frame, turns))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _run(self, frame: Frame, turns: list[_Turn]) -> None:
+        until = time.monotonic() + self._parts.settings.request_timeout
+        pairs = zip(frame.requests, turns, strict=True)
+        outcomes = await asyncio.gather(*(self._take_turn(request, turn, until) for request, turn in pairs))
+        replies = [outcome.reply for outcome in outcomes if outcome.reply is not None]
+        connection = self._connection
+        if replies:
+            connection.reply(frames.text_frame(b"[" + b",".join(replies) + b"]" if frame.batch else replies[0]))
+        for outcome in outcomes:
+            self._hear_users(outcome.scopes)
+        # Only now: what was held back is newer than the reply.
+        connection.release(hold for outcome in outcomes for hold in outcome.holds)
+        for outcome in outcomes:
+            if outcome.close is not None:
+                connection.close(outcome.close)
+
+    # Order.
+
+    def _turn(self, request: Incoming) -> _Turn:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        keys = tuple({*request.named_scopes, *self._reads(request)} - {EVERYTHING})
+        before = [self._tails[key] for key in keys if key in self._tails]
+        if self._authenticating is not None and not self._authenticating.done():
+            before.append(self._authenticating)
+        if request.method is AUTHENTICATE:
+            self._authenticating = done
+        for key in keys:
+            self._tails[key] = done
+        return _Turn(before, done, keys)
+
+    async def _take_turn(self, request: Incoming, turn: _Turn, until: float) -> _Outcome:
+        try:
+            if turn.before:
+                await asyncio.wait(turn.before)
+            return await self._answer(request, until)
+        finally:
+            turn.done.set_result(None)
+            for key in turn.keys:
+                if self._tails.get(key) is turn.done:
+                    del self._tails[key]
+            self._room.release()
+
+    # One request.
+
+    async def _answer(self, request: Incoming, until: float) -> _Outcome:
+        outcome = _Outcome()
+        began, reason = time.perf_counter(), "ok"
+        try:
+            payload = await self._perform(request, until, outcome)
+            reply = frames.result(request.request_id, payload)
+        except Refused as refused:
+            reason = refused.reason
+            reply = frames.failure(request.request_id, refused.error)
+        except GuildwireError as error:
+            reason = error.reason
+            reply = frames.failure(request.request_id, error.wire())
+        except Exception as error:  # noqa: BLE001 - a bug must become an answer and a log line
+            reason, request_id = Internal.reason, new_id()
+            logger().error("bug", request=request_id, exc_info=error)
+            reply = frames.failure(request.request_id, Internal(request_id).wire())
+        if request.method is AUTHENTICATE and reason == Unauthenticated.reason:
+            outcome.close = TOKEN_REFUSED
+        name = request.method.name if request.method else ""
+        REPLIES.labels(method=name, reason=reason).observe(time.perf_counter() - began)
+        if request.answered:
+            outcome.reply = reply
+        else:
+            outcome.scopes.clear()
+        return outcome
+
+    async def _perform(self, request: Incoming, until: float, outcome: _Outcome) -> bytes:
+        if request.error is not None:
+            raise request.error
+        method = request.method
+        assert method is not None  # noqa: S101 - without a method there is an error
+        if not self._connection.user_id:
+            if not _may_enter(method, request.params):
+                raise Unauthenticated("Authenticate first.")
+            self._on_allowed()
+        if method is PING:
+            method.params.model_validate(request.params)
+            return Pong(time=time.time_ns() // 1_000_000).model_dump_json().encode()
+        if method is AUTHENTICATE:
+            self._hold([EVERYTHING], outcome)
+            entered = await self._parts.entrance.authenticate(self._connection, request.params, until)
+            return entered.model_dump_json().encode()
+        reply = await self._ask(method, request, until, outcome)
+        if len(reply.payload) > _REPLY_LIMIT:
+            raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")
+        if method is LOGOUT:
+            outcome.close = SESSION_ENDED
+        outcome.scopes = orjson.loads(reply.headers.get("scopes", "{}"))
+        return reply.payload
+
+    async def _ask(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
+        """Asks the service; again, when a read answers with less than this connection has already been told."""
+        connection = self._connection
+        self._hold(self._reads(request), outcome)
+        told = {feed.scope.name: feed.told_up_to(connection) for feed in connection.feeds} if method.reads else {}
+        payload = orjson.dumps(request.params)
+        while True:
+            reply = await self._parts.upstream.forward(
+                method, payload, user_id=connection.user_id, session_id=connection.session_id, until=until
+            )
+            if not method.reads or not _is_older(reply, told):
+                return reply
+            if time.monotonic() + _ASK_AGAIN > until:
+                raise Unavailable
+            await asyncio.sleep(_ASK_AGAIN)
+
+    def _reads(self, request: Incoming) -> list[str]:
+        """The scope whose events must wait for this request's reply."""
+        method = request.method
+        if method is None or not method.reads:
+            return []
+        params = request.params
+        if method is GET_SERVER and "invite" in params:
+            return [EVERYTHING]
+        mine = self._connection.user_id
+        return [method.reads.format_map({"me": mine, "user_id": mine, **_texts(params)})]
+
+    def _hold(self, scopes: list[str], outcome: _Outcome) -> None:
+        self._connection.hold(scopes)
+        outcome.holds.extend(scopes)
+
+    def _hear_users(self, scopes: dict[str, int]) -> None:
+        """Whole users came in the reply: their events follow from there, for the last so many of them."""
+        connection = self._connection
+        if connection.closing:
+            return
+        interest = self._parts.interest
+        for name, position in scopes.items():
+            if not name.startswith("user:"):
+                continue
+            if name not in connection.user_scopes:
+                interest.join(interest.follow(Scope(name), position), connection, position)
+            connection.user_scopes[name] = None
+            connection.user_scopes.move_to_end(name)
+        self._forget_users(len(connection.user_scopes) - self._parts.settings.users_per_connection)
+
+    def _forget_users(self, surplus: int) -> None:
+        if surplus <= 0:
+            return
+        connection = self._connection
+        forgotten = [connection.user_scopes.popitem(last=False)[0] for _ in range(surplus)]
+        for name in forgotten:
+            if feed := self._parts.interest.feed(name):
+                self._parts.interest.leave(feed, connection)
+        connection.reply(frames.notification("forgotten", {"scopes": forgotten}))
+
+
+def _may_enter(method: Method[Any, Any], params: dict[str, Any]) -> bool:
+    return method.entrance or (method is GET_SERVER and params.get("invite") is not None)
+
+
+def _texts(params: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if isinstance(value, str)}
+
+
+def _is_older(reply: Reply, told: dict[str, int]) -> bool:
+    scopes: dict[str, int] = orjson.loads(reply.headers.get("scopes", "{}"))
+    return any(rev < told.get(name, 0) for name, rev in scopes.items() if not name.startswith("user:"))

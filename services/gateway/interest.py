@@ -1,0 +1,308 @@
+"""Which scopes this gateway follows, and the keeping of that promise whatever NATS does.
+
+A feed starts where a reply's snapshot stood. Then its subject is subscribed and flushed, and the journal's heads are
+compared, once at once and once a second later (in a cluster a subscription takes effect late). A gap is fetched from
+the journal, once for all connections. After a reconnect or an overflow every feed is suspect, and a digest compares
+all of them every half minute: it is the only thing that notices a lost *last* hint whose writer died as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from services.gateway.ordering import Feed
+from services.gateway.upstream import HEADS_PER_REQUEST, TROUBLE, Upstream
+from shared.bus import Bus, Subscription
+from shared.errors import Unavailable
+from shared.journal.entry import Entry, HeadNotice, parse_hint
+from shared.scopes import Scope, subscription_for
+from shared.settings import Settings
+from shared.telemetry import FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
+
+if TYPE_CHECKING:
+    from services.gateway.connection import Connection
+
+_PAUSE, _PAUSE_MOST = 0.05, 1.0
+_SECOND_LOOK = 1.0
+_FETCHES_AT_ONCE = 32
+
+
+class Interest:
+    """`on_entry` is called once per entry, in order; `tell` with the holders it is then to be told to."""
+
+    def __init__(self, bus: Bus, upstream: Upstream, settings: Settings) -> None:
+        self._bus = bus
+        self._upstream = upstream
+        self._settings = settings
+        self._feeds: dict[str, Feed[Connection]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._users_of: dict[str, int] = {}
+        self._fresh: list[Feed[Connection]] = []
+        self._arrived = asyncio.Event()
+        self._suspect = asyncio.Event()
+        self._repairs: dict[Feed[Connection], asyncio.Task[None]] = {}
+        self._catching_up: set[asyncio.Task[None]] = set()
+        self._held_back: dict[str, set[str]] = {}
+        self._fetches = asyncio.Semaphore(_FETCHES_AT_ONCE)
+        self.on_entry: Callable[[Feed[Connection], Entry], None] = lambda _feed, _entry: None
+        self.tell: Callable[[Feed[Connection], Entry, Sequence[Connection]], None] = lambda _feed, _entry, _told: None
+        self.on_live: Callable[[Feed[Connection], Connection], None] = lambda _feed, _holder: None
+        self.on_lost: Callable[[Feed[Connection]], None] = lambda _feed: None
+
+    # Feeds and their holders.
+
+    def feed(self, scope_name: str) -> Feed[Connection] | None:
+        return self._feeds.get(scope_name)
+
+    def follow(self, scope: Scope, position: int) -> Feed[Connection]:
+        """The scope's feed; a new one starts at `position`, which some reply has told."""
+        feed = self._feeds.get(scope.name)
+        if feed is None:
+            settings = self._settings
+            feed = Feed(scope, position, ring_size=settings.ring_size, reorder_limit=settings.reorder_limit)
+            feed.idle_since = time.monotonic()
+            self._feeds[scope.name] = feed
+            FEEDS.labels(kind=scope.kind).inc()
+            self._users_of[subscription_for(scope)] = self._users_of.get(subscription_for(scope), 0) + 1
+            self._fresh.append(feed)
+            self._arrived.set()
+        return feed
+
+    def join(self, feed: Feed[Connection], holder: Connection, position: int) -> None:
+        """The holder is told of everything after `position`, in order, once."""
+        feed.join(holder, position)
+        holder.feeds.add(feed)
+        if holder in feed.behind:
+            self._start(self._catch_up(feed, holder))
+        elif holder in feed.live:
+            self.on_live(feed, holder)
+        elif feed.has_gap:
+            self._repair_soon(feed)
+
+    def leave(self, feed: Feed[Connection], holder: Connection) -> None:
+        feed.leave(holder)
+        holder.feeds.discard(feed)
+        if not feed.held:
+            feed.idle_since = time.monotonic()
+
+    def let_go(self, feed: Feed[Connection]) -> None:
+        """Stops following a scope that nobody holds."""
+        if self._feeds.pop(feed.scope.name, None) is None:
+            return
+        FEEDS.labels(kind=feed.scope.kind).dec()
+        self._held_back.pop(feed.scope.name, None)
+        subject = subscription_for(feed.scope)
+        self._users_of[subject] -= 1
+        if not self._users_of[subject]:
+            del self._users_of[subject]
+            if subscription := self._subscriptions.pop(subject, None):
+                self._start(_unsubscribe(subscription))
+
+    # What comes from NATS.
+
+    def hear(self, payload: bytes) -> None:
+        """A hint. One that cannot be read is logged and dropped: the journal has the truth."""
+        try:
+            hint = parse_hint(payload)
+        except (ValueError, KeyError, TypeError) as error:
+            logger().error("unreadable_hint", error=str(error))
+            return
+        feed = self._feeds.get(hint.scope.name)
+        if feed is None:
+            return
+        if isinstance(hint, HeadNotice):
+            feed.announce(hint.rev)
+        else:
+            feed.offer(hint)
+        self._pump(feed)
+
+    def doubt(self, why: str) -> None:
+        """Hints may have been lost without a word: compare every head."""
+        SUSPICIONS.labels(why=why).inc()
+        self._suspect.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._welcome())
+            group.create_task(self._compare_when_suspect())
+            group.create_task(self._digest())
+
+    # In order, behind the barrier.
+
+    def _pump(self, feed: Feed[Connection]) -> None:
+        while (entry := feed.waiting()) is not None:
+            if not self._may_be_judged(feed, entry):
+                return
+            self.on_entry(feed, entry)
+            before = set(feed.ahead)
+            _, told = feed.release()
+            self.tell(feed, entry, told)
+            for holder in before - feed.ahead.keys():
+                if holder in feed.live:
+                    self.on_live(feed, holder)
+        if feed.has_gap:
+            self._repair_soon(feed)
+        for name in self._held_back.pop(feed.scope.name, ()):
+            if channel := self._feeds.get(name):
+                self._pump(channel)
+
+    def _may_be_judged(self, feed: Feed[Connection], entry: Entry) -> bool:
+        """A channel's entry waits until its server's feed has come to the permissions it was made under."""
+        if not entry.perm_rev:
+            return True
+        server = self._feeds.get(f"server:{feed.scope.within}")
+        if server is None:
+            return False
+        if server.last >= entry.perm_rev:
+            return True
+        self._held_back.setdefault(server.scope.name, set()).add(feed.scope.name)
+        server.announce(entry.perm_rev)
+        if server.has_gap:
+            self._repair_soon(server)
+        return False
+
+    # Repair.
+
+    def _repair_soon(self, feed: Feed[Connection]) -> None:
+        if feed not in self._repairs:
+            self._repairs[feed] = asyncio.create_task(self._repair(feed))
+
+    async def _repair(self, feed: Feed[Connection]) -> None:
+        """Gives the missing hint a moment, then asks the journal."""
+        try:
+            await asyncio.sleep(self._settings.gap_wait)
+            await self._fill(feed)
+        finally:
+            # In the same step as the last look at the gap: a gap that opens later finds no repair under way.
+            del self._repairs[feed]
+
+    async def _fill(self, feed: Feed[Connection]) -> None:
+        """Fetches until the gap is closed; an entry that is not there yet is waited for."""
+        pause = _PAUSE
+        while feed.has_gap and self._feeds.get(feed.scope.name) is feed:
+            GAPS.inc()
+            entries = await self._fetch(feed.scope, feed.last)
+            if entries and entries[0].rev > feed.last + 1 and feed.has_gap:
+                self._lose(feed)
+                return
+            before = feed.last
+            for entry in entries:
+                feed.offer(entry)
+            self._pump(feed)
+            REPAIRED.inc(feed.last - before)
+            if feed.last == before:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _PAUSE_MOST)
+
+    async def _catch_up(self, feed: Feed[Connection], holder: Connection) -> None:
+        """Tells one holder what it missed, from the feed's last entries or else from the journal, until it is live."""
+        while holder in feed.behind and self._feeds.get(feed.scope.name) is feed:
+            entries = feed.missed_by(holder)
+            if entries is None:
+                position = feed.behind[holder]
+                entries = await self._fetch(feed.scope, position)
+                if entries and entries[0].rev > position + 1:
+                    self._lose(feed)
+                    return
+                if not entries:
+                    await asyncio.sleep(_PAUSE)
+            for entry in entries:
+                if entry.rev > feed.last or not feed.told(holder, entry.rev):
+                    break
+                self.tell(feed, entry, (holder,))
+        if holder in feed.live:
+            self.on_live(feed, holder)
+
+    async def _fetch(self, scope: Scope, after: int) -> list[Entry]:
+        try:
+            async with self._fetches:
+                return await self._upstream.entries(scope.name, after)
+        except TROUBLE as error:
+            logger().warning("journal_not_read", scope=scope.name, error=str(error))
+            await asyncio.sleep(random.uniform(0, _PAUSE_MOST))  # noqa: S311 - spreads the gateways' retries
+            return []
+
+    def _lose(self, feed: Feed[Connection]) -> None:
+        """The journal no longer reaches back: nobody can be told in order any more."""
+        logger().error("scope_lost", scope=feed.scope.name, last=feed.last)
+        self.on_lost(feed)
+
+    # Comparing heads.
+
+    async def _welcome(self) -> None:
+        """Subscribes to what has newly been followed, then looks for what was committed meanwhile."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            feeds, self._fresh = self._fresh, []
+            try:
+                for subject in {subscription_for(feed.scope) for feed in feeds}:
+                    if subject in self._users_of and subject not in self._subscriptions:
+                        self._subscriptions[subject] = await self._bus.hear(subject, self.hear)
+                await self._bus.flush()
+                await self._compare(feeds)
+                self._start(self._compare_later(feeds))
+            except TROUBLE as error:
+                logger().warning("not_subscribed_yet", scopes=len(feeds), error=str(error))
+                self._fresh.extend(feeds)
+                self._arrived.set()
+                await asyncio.sleep(_PAUSE)
+
+    async def _compare_later(self, feeds: Sequence[Feed[Connection]]) -> None:
+        await asyncio.sleep(_SECOND_LOOK)
+        try:
+            await self._compare(feeds)
+        except TROUBLE:
+            self.doubt("second_look")
+
+    async def _compare_when_suspect(self) -> None:
+        while True:
+            await self._suspect.wait()
+            self._suspect.clear()
+            await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - not all gateways at once
+            try:
+                await self._compare(list(self._feeds.values()))
+            except TROUBLE as error:
+                logger().warning("heads_not_read", error=str(error))
+                self._suspect.set()
+                await asyncio.sleep(_PAUSE_MOST / 2)
+
+    async def _digest(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.digest_interval * random.uniform(0.8, 1.2))  # noqa: S311
+            self.doubt("digest")
+            self._drop_idle_users()
+
+    async def _compare(self, feeds: Iterable[Feed[Connection]]) -> None:
+        followed = [feed for feed in feeds if self._feeds.get(feed.scope.name) is feed]
+        for start in range(0, len(followed), HEADS_PER_REQUEST):
+            batch = followed[start : start + HEADS_PER_REQUEST]
+            heads = await self._upstream.heads([feed.scope.name for feed in batch])
+            for feed in batch:
+                feed.announce(heads.get(feed.scope.name, 0))
+                if feed.has_gap:
+                    self._repair_soon(feed)
+
+    def _drop_idle_users(self) -> None:
+        """Scopes of users and of selves that nobody has held for a while; servers go with their channels."""
+        before = time.monotonic() - self._settings.interest_linger
+        idle = [feed for feed in self._feeds.values() if feed.scope.kind in {"user", "self"} and not feed.held]
+        for feed in idle:
+            if feed.idle_since is not None and feed.idle_since < before:
+                self.let_go(feed)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
+
+
+async def _unsubscribe(subscription: Subscription) -> None:
+    try:
+        await subscription.unsubscribe()
+    except Unavailable:
+        logger().debug("unsubscribe_failed")

@@ -1,0 +1,122 @@
+"""The WebSocket endpoint: accepts sockets, reads their frames, closes them with the code that says what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aiohttp import WSMsgType, web
+
+from services.gateway.connection import Connection
+from services.gateway.dispatch import Dispatcher, Parts
+from services.gateway.outbox import Outbox
+from services.gateway.visibility import GOING_AWAY, Visibility
+from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
+
+_FRAME_LIMIT = 64 << 10
+_NOT_AUTHENTICATED = 4003
+_BINARY = 1003
+_CLOSE_PATIENCE = 10.0
+
+
+class Sockets:
+    """All open sockets of this gateway."""
+
+    def __init__(self, parts: Parts, visibility: Visibility) -> None:
+        self._parts = parts
+        self._visibility = visibility
+        self._open: set[_Socket] = set()
+        self.accepting = True
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if not self.accepting or len(self._open) >= self._parts.settings.max_connections:
+            return web.Response(status=503, headers={"Retry-After": "2"}, text="This node takes no more sockets.\n")
+        ws = web.WebSocketResponse(
+            heartbeat=self._parts.settings.ping_interval,
+            compress=False,
+            # aiohttp refuses what is not smaller than its limit.
+            max_msg_size=_FRAME_LIMIT + 1,
+            timeout=_CLOSE_PATIENCE,
+        )
+        await ws.prepare(request)
+        transport = request.transport
+        if not isinstance(transport, asyncio.Transport):
+            return ws
+        socket = _Socket(ws, transport, self._parts)
+        self._open.add(socket)
+        CONNECTIONS.labels(state="open").inc()
+        try:
+            await socket.serve()
+        finally:
+            self._open.discard(socket)
+            CONNECTIONS.labels(state="open").dec()
+            self._visibility.forget(socket.connection)
+        return ws
+
+    async def close(self) -> None:
+        """Closes every socket: this node is going away."""
+        self.accepting = False
+        for socket in tuple(self._open):
+            socket.connection.close(GOING_AWAY)
+        until = time.monotonic() + 3
+        while self._open and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+
+
+class _Socket:
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, parts: Parts) -> None:
+        self._ws = ws
+        self._transport = transport
+        self._settings = parts.settings
+        self._outbox = Outbox(transport, parts.settings.outbox_limit)
+        self._closing: asyncio.Task[None] | None = None
+        self._opened = self._allowed = time.monotonic()
+        self.connection = Connection(self._outbox, self._close_soon)
+        self._dispatcher = Dispatcher(self.connection, parts, self._on_allowed)
+
+    async def serve(self) -> None:
+        """Until the socket is closed, by either side."""
+        waiting = asyncio.create_task(self._expect_authentication())
+        try:
+            async for message in self._ws:
+                if self.connection.closing:
+                    break
+                if message.type is WSMsgType.TEXT:
+                    FRAMES_IN.inc()
+                    await self._dispatcher.accept(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    self.connection.close(_BINARY)
+                    break
+        finally:
+            waiting.cancel()
+            self._dispatcher.cancel()
+            if self._closing is not None:
+                await self._closing
+            self.connection.closing = True
+
+    def _on_allowed(self) -> None:
+        self._allowed = time.monotonic()
+
+    async def _expect_authentication(self) -> None:
+        settings = self._settings
+        while not self.connection.session_id:
+            until = min(self._allowed + settings.authenticate_timeout, self._opened + settings.anonymous_limit)
+            remaining = until - time.monotonic()
+            if remaining <= 0:
+                self.connection.close(_NOT_AUTHENTICATED)
+                return
+            await asyncio.sleep(remaining)
+
+    def _close_soon(self, code: int) -> None:
+        CLOSES.labels(code=str(code)).inc()
+        self._closing = asyncio.create_task(self._close(code))
+
+    async def _close(self, code: int) -> None:
+        """Says the code after all that is on its way; a client that takes nothing any more is cut off."""
+        self._outbox.flush()
+        try:
+            async with asyncio.timeout(_CLOSE_PATIENCE):
+                await self._ws.close(code=code)
+        except (TimeoutError, ConnectionError) as error:
+            logger().debug("close_cut_short", code=code, error=type(error).__name__)
+            self._transport.abort()

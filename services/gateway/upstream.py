@@ -1,0 +1,85 @@
+"""Requests from the gateway to the services behind it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel
+
+from shared.bus import Bus, Reply
+from shared.errors import GuildwireError, Unavailable
+from shared.ids import new_trace
+from shared.journal.entry import Entry, from_document
+from shared.protocol.contract import Method, Params
+from shared.protocol.internal import READ_ENTRIES, READ_HEADS, ReadEntries, ReadHeads
+from shared.service import request_headers
+from shared.settings import Settings
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=BaseModel)
+
+HEADS_PER_REQUEST = 200
+
+
+class Refused(Exception):
+    """A service's own error object, to be passed on to the client as it is."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error.get("message", ""))
+        self.error = error
+
+    @property
+    def reason(self) -> str:
+        return str(self.error.get("data", {}).get("reason", ""))
+
+
+class Upstream:
+    def __init__(self, bus: Bus, settings: Settings) -> None:
+        self._bus = bus
+        self._settings = settings
+
+    def patience(self, method: Method[Any, Any]) -> float:
+        """Seconds a request may take. Reads get less: events wait for them."""
+        return self._settings.read_timeout if method.reads else self._settings.request_timeout
+
+    async def forward(
+        self, method: Method[Any, Any], payload: bytes, *, user_id: str, session_id: str, until: float
+    ) -> Reply:
+        """Sends a client's params on as they are; `until` on this process's monotonic clock.
+
+        Raises Refused with the service's error, or Unavailable.
+        """
+        within = min(until - time.monotonic(), self.patience(method))
+        if within <= 0:
+            raise Unavailable
+        headers = request_headers(user_id, session_id, new_trace(), within)
+        reply = await self._bus.request(method.subject, payload, headers, within)
+        match reply.headers.get("status"):
+            case "ok":
+                return reply
+            case "error":
+                raise Refused(orjson.loads(reply.payload))
+            case _:
+                raise Unavailable
+
+    async def call(self, method: Method[P, R], params: P, user_id: str = "") -> R:
+        """A question of the gateway's own. Raises as `forward` does."""
+        until = time.monotonic() + self._settings.read_timeout
+        payload = params.model_dump_json().encode()
+        reply = await self.forward(method, payload, user_id=user_id, session_id="", until=until)
+        return method.result.model_validate_json(reply.payload, extra="ignore")
+
+    async def heads(self, scopes: list[str]) -> dict[str, int]:
+        """The revision of each scope; at most HEADS_PER_REQUEST of them."""
+        return (await self.call(READ_HEADS, ReadHeads(scopes=scopes))).heads
+
+    async def entries(self, scope: str, after: int) -> list[Entry]:
+        """The journal's entries after a revision, in order; not always all of them."""
+        found = await self.call(READ_ENTRIES, ReadEntries(scope=scope, after=after))
+        return [entry for entry in map(from_document, found.entries) if isinstance(entry, Entry)]
+
+
+TROUBLE = (GuildwireError, Refused)
+"""What a question to a service can end in; the answer is to ask again later."""
