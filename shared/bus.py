@@ -23,6 +23,8 @@ from shared.errors import Unavailable
 from shared.settings import Settings
 from shared.telemetry import NATS_STATE, REFUSED, logger
 
+__all__ = ["Bus", "Headers", "PayloadTooLarge", "Reply", "Request", "Subscription"]
+
 Headers = dict[str, str]
 _PENDING_MESSAGES = 65_536
 _PENDING_BYTES = 64 << 20

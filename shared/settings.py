@@ -51,7 +51,7 @@ class Settings(BaseModel):
 
     authenticate_timeout: float = Field(10.0, gt=0, description="time for authenticate; each request restarts it")
     anonymous_limit: float = Field(300.0, gt=0, description="longest a connection stays unauthenticated")
-    connection_requests: int = Field(64, ge=1, description="requests of one connection under way at once")
+    connection_requests: int = Field(64, ge=50, description="requests of one connection under way at once")
     max_connections: int = Field(15_000, ge=1, description="sockets one gateway holds; more get 503")
     outbox_limit: int = Field(1 << 20, ge=1 << 14, description="unsent bytes of a connection; past it: close 4008")
     ping_interval: float = Field(25.0, gt=0, description="between two pings to a client")

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
@@ -220,7 +221,7 @@ class Store:
             await self[name].create_indexes(indexes)
         for name in ("servers", "outbox", "leases", "meta"):
             try:
-                await self._database.create_collection(name)
+                await self._database.command("create", name)
             except OperationFailure as error:
                 if error.code != 48:  # NamespaceExists
                     raise
@@ -262,15 +263,16 @@ class Store:
         """Takes or renews a lease by MongoDB's own clock; False while another holder has it."""
         free = {"$or": [{"$lt": ["$until", "$$NOW"]}, {"$eq": ["$holder", holder]}]}
         until = {"$add": ["$$NOW", lasts_ms]}
-        try:
-            await self["leases"].update_one(
-                {"_id": name, "$expr": free}, [{"$set": {"holder": holder, "until": until}}], upsert=True
+        with translated():
+            result = await self["leases"].update_one(
+                {"_id": name, "$expr": free}, [{"$set": {"holder": holder, "until": until}}]
             )
-        except DuplicateKeyError:
-            return False
-        except PyMongoError as error:
-            raise failure(error) or error from error
-        return True
+            if result.matched_count:
+                return True
+            # An upsert may not use $expr: a lease nobody ever held is made free, to be taken the next time.
+            free_now = {"$setOnInsert": {"holder": "", "until": datetime.fromtimestamp(0, UTC)}}
+            await self["leases"].update_one({"_id": name}, free_now, upsert=True)
+        return False
 
     async def epoch(self) -> str:
         """The value that names this database's history; made once, by whoever comes first."""

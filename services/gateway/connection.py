@@ -81,10 +81,10 @@ class Connection:
 
     def release(self, scopes: Iterable[str]) -> None:
         """Lets go of the holds, and of every event that no other hold keeps; after the reply was handed over."""
-        for scope in scopes:
-            self._holds[scope] -= 1
-            if not self._holds[scope]:
-                del self._holds[scope]
+        for name in scopes:
+            self._holds[name] -= 1
+            if not self._holds[name]:
+                del self._holds[name]
         kept, self._held, self._held_size = self._held, [], 0
         for scope, frame in kept:
             self.event(scope, frame)
@@ -95,10 +95,8 @@ class Connection:
             return False
         if EVERYTHING in self._holds or scope.name in self._holds:
             return True
-        return any(
-            earlier.name in {scope.name, f"server:{scope.within}"} or earlier.kind == "self"
-            for earlier, _ in self._held
-        )
+        before = {scope.name, f"server:{scope.within}"}
+        return any(earlier.name in before or earlier.kind == "self" for earlier, _ in self._held)
 
     async def has_room(self) -> None:
         await self._outbox.has_room()

@@ -187,7 +187,7 @@ class Dispatcher:
         """Asks the service; again, when a read answers with less than this connection has already been told."""
         connection = self._connection
         self._hold(self._reads(request), outcome)
-        told = {feed.scope.name: feed.told_up_to(connection) for feed in connection.feeds} if method.reads else {}
+        told = self._told(outcome.holds)
         payload = orjson.dumps(request.params)
         while True:
             reply = await self._parts.upstream.forward(
@@ -199,6 +199,14 @@ class Dispatcher:
                 raise Unavailable
             await asyncio.sleep(_ASK_AGAIN)
 
+    def _told(self, scopes: list[str]) -> dict[str, int]:
+        """How far this connection has been told of each scope; of all its servers when it may be any."""
+        if EVERYTHING in scopes:
+            feeds = [feed for feed in self._connection.feeds if feed.scope.kind == "server"]
+        else:
+            feeds = [feed for name in scopes if (feed := self._parts.interest.feed(name)) is not None]
+        return {feed.scope.name: feed.told_up_to(self._connection) for feed in feeds}
+
     def _reads(self, request: Incoming) -> list[str]:
         """The scope whose events must wait for this request's reply."""
         method = request.method
@@ -208,7 +216,9 @@ class Dispatcher:
         if method is GET_SERVER and "invite" in params:
             return [EVERYTHING]
         mine = self._connection.user_id
-        return [method.reads.format_map({"me": mine, "user_id": mine, **_texts(params)})]
+        return [
+            method.reads.format_map({"me": mine, "user_id": mine, "server_id": "", "channel_id": "", **_texts(params)})
+        ]
 
     def _hold(self, scopes: list[str], outcome: _Outcome) -> None:
         self._connection.hold(scopes)

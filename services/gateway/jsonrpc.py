@@ -28,12 +28,8 @@ class Incoming:
     @property
     def named_scopes(self) -> tuple[str, ...]:
         """The channel and the server it names: what it must not overtake others in."""
-        found = (
-            f"{kind}:{value}"
-            for kind in ("server", "channel")
-            if isinstance(value := self.params.get(f"{kind}_id"), str)
-        )
-        return tuple(found)
+        named = {kind: self.params.get(f"{kind}_id") for kind in ("server", "channel")}
+        return tuple(f"{kind}:{name}" for kind, name in named.items() if isinstance(name, str))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,5 +46,5 @@ class Outbox:
 
     async def has_room(self) -> None:
         """Waits while more than half of it is full: a client that does not read gets no further answers."""
-        while self.unsent > self._limit // 2 and not self._transport.is_closing():
+        while self.unsent > self._limit // 2 and not self._transport.is_closing():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_POLL)

@@ -39,10 +39,9 @@ class Sockets:
             timeout=_CLOSE_PATIENCE,
         )
         await ws.prepare(request)
-        transport = request.transport
-        if not isinstance(transport, asyncio.Transport):
+        if request.transport is None:
             return ws
-        socket = _Socket(ws, transport, self._parts)
+        socket = _Socket(ws, request.transport, self._parts)
         self._open.add(socket)
         CONNECTIONS.labels(state="open").inc()
         try:
@@ -59,7 +58,7 @@ class Sockets:
         for socket in tuple(self._open):
             socket.connection.close(GOING_AWAY)
         until = time.monotonic() + 3
-        while self._open and time.monotonic() < until:
+        while self._open and time.monotonic() < until:  # noqa: ASYNC110 - bounded, once in a process's life
             await asyncio.sleep(0.02)
 
 

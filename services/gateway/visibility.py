@@ -20,7 +20,7 @@ from services.gateway.ordering import Feed
 from services.gateway.upstream import TROUBLE, Refused, Upstream
 from shared.journal.entry import Entry
 from shared.protocol.contract import Audience
-from shared.protocol.internal import GET_SERVER_VIEW, GetServerView
+from shared.protocol.internal import GET_SERVER_VIEW, GetServerView, ServerView
 from shared.scopes import Scope, channel_scope, server_scope
 from shared.telemetry import logger
 
@@ -113,10 +113,10 @@ class Visibility:
 
     async def _load(self, server_id: str, server: _Server) -> None:
         """One snapshot of the server: from its revision on, its own entries keep the view current."""
-        while True:
+        view: ServerView | None = None
+        while view is None:
             try:
                 view = await self._upstream.call(GET_SERVER_VIEW, GetServerView(server_id=server_id))
-                break
             except TROUBLE as error:
                 if isinstance(error, Refused) and error.reason == "not_found":
                     self._give_up(server_id, server)
@@ -206,7 +206,8 @@ def _is_for(connection: Connection, event: dict[str, Any]) -> bool:
         case Audience.MEMBERS:
             params = event["params"]
             member = params.get("member")
-            return connection.user_id == (member["user"]["id"] if member else params["user_id"])
+            user_id: str = member["user"]["id"] if member else params["user_id"]
+            return user_id == connection.user_id
         case _:
             return False
 
