@@ -22,7 +22,7 @@ check: $(STAMP) ## check format, lint, types and imports
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy $(CHECKED)
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: $(STAMP) ## format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true
