@@ -28,6 +28,7 @@ __all__ = ["Bus", "Headers", "PayloadTooLarge", "Reply", "Request", "Subscriptio
 Headers = dict[str, str]
 _PENDING_MESSAGES = 65_536
 _PENDING_BYTES = 64 << 20
+_DRAIN_PATIENCE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Bus:
         self._settings = settings
         self._client = Client()
         self._closing = False
+        self._serving: list[Subscription] = []
         self._work: set[asyncio.Task[None]] = set()
         self.on_doubt: Callable[[str], None] = lambda _why: None
 
@@ -117,9 +119,7 @@ class Bus:
             self._work.add(task)
             task.add_done_callback(self._work.discard)
 
-        await self._client.subscribe(
-            subject, queue=group, cb=spawn, pending_msgs_limit=_PENDING_MESSAGES, pending_bytes_limit=_PENDING_BYTES
-        )
+        self._serving.append(await self._subscribe(subject, spawn, group))
 
     async def hear(self, subject: str, hear: Hear) -> Subscription:
         """Calls `hear` with the payload of each message on `subject`; it must not block."""
@@ -127,9 +127,13 @@ class Bus:
         async def receive(message: Msg) -> None:
             hear(message.data)
 
-        return await self._client.subscribe(
-            subject, cb=receive, pending_msgs_limit=_PENDING_MESSAGES, pending_bytes_limit=_PENDING_BYTES
-        )
+        return await self._subscribe(subject, receive)
+
+    async def unhear(self, subscription: Subscription) -> None:
+        try:
+            await subscription.unsubscribe()
+        except (nats.errors.Error, ConnectionError) as error:
+            logger().warning("unsubscribe_failed", error=type(error).__name__)
 
     async def publish(self, subject: str, payload: bytes) -> None:
         """Hands a hint to the connection; raises Unavailable while there is none."""
@@ -154,18 +158,39 @@ class Bus:
         """Raises PayloadTooLarge for what could not be published."""
         self._guard(payload)
 
-    async def close(self) -> None:
-        """Lets running requests finish, bounded, then closes."""
-        self._closing = True
+    async def stop_serving(self) -> None:
+        """Takes no further requests and lets those under way be answered; bounded."""
         try:
-            if self._client.is_connected:
-                await asyncio.wait_for(self._client.drain(), 5)
-            if self._work:
-                await asyncio.wait(self._work, timeout=5)
-        except (nats.errors.Error, TimeoutError) as error:
+            async with asyncio.timeout(_DRAIN_PATIENCE):
+                for subscription in self._serving:
+                    await subscription.drain()  # type: ignore[no-untyped-call]
+        except (nats.errors.Error, ConnectionError, TimeoutError) as error:
             logger().warning("drain_failed", error=type(error).__name__)
-        finally:
-            await self._client.close()
+        if self._work:
+            await asyncio.wait(self._work, timeout=_DRAIN_PATIENCE)
+
+    async def close(self) -> None:
+        self._closing = True
+        if self._client.is_closed or not (self._client.is_connected or self._client.is_reconnecting):
+            return
+        try:
+            await asyncio.wait_for(self._client.close(), _DRAIN_PATIENCE)
+        except (nats.errors.Error, ConnectionError, TimeoutError) as error:
+            logger().warning("close_failed", error=type(error).__name__)
+
+    async def _subscribe(
+        self, subject: str, receive: Callable[[Msg], Awaitable[None]], group: str = ""
+    ) -> Subscription:
+        try:
+            return await self._client.subscribe(
+                subject,
+                queue=group,
+                cb=receive,
+                pending_msgs_limit=_PENDING_MESSAGES,
+                pending_bytes_limit=_PENDING_BYTES,
+            )
+        except (nats.errors.Error, ConnectionError) as error:
+            raise Unavailable from error
 
     async def _work_on(self, message: Msg, run: Serve) -> None:
         request = Request(message.subject, message.data, dict(message.headers or {}))

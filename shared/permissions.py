@@ -15,6 +15,7 @@ SEND_MESSAGES = "send_messages"
 MANAGE_MESSAGES = "manage_messages"
 MANAGE_CHANNELS = "manage_channels"
 MANAGE_ROLES = "manage_roles"
+MENTION_EVERYONE = "mention_everyone"
 INVITE_MEMBERS = "invite_members"
 ADMINISTRATOR = "administrator"
 
@@ -23,7 +24,7 @@ ALL_RULES = frozenset(
         VIEW_CHANNEL,
         SEND_MESSAGES,
         "add_reactions",
-        "mention_everyone",
+        MENTION_EVERYONE,
         MANAGE_MESSAGES,
         MANAGE_CHANNELS,
         MANAGE_ROLES,

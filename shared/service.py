@@ -140,7 +140,10 @@ class Service:
 
     async def stop(self) -> None:
         self._serving = False
+        await self._parts.bus.stop_serving()
+        await self._parts.journal.settle()
         await self._parts.bus.close()
+        self._parts.store.close()
 
     def _serve(self, method: Method[Any, Any], handler: Handler) -> Callable[[Request], Awaitable[Reply]]:
         async def serve(request: Request) -> Reply:

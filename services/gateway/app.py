@@ -9,6 +9,7 @@ from aiohttp import web
 from services.gateway.dispatch import Parts
 from services.gateway.entrance import Entrance
 from services.gateway.interest import Interest
+from services.gateway.sessions import Sessions
 from services.gateway.socket import Sockets
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
@@ -27,8 +28,9 @@ class Gateway:
         upstream = Upstream(self._bus, settings)
         self._interest = Interest(self._bus, upstream, settings)
         self._visibility = Visibility(self._interest, upstream, settings.interest_linger)
-        entrance = Entrance(upstream, self._interest, self._visibility)
-        self._sockets = Sockets(Parts(settings, upstream, self._interest, entrance), self._visibility)
+        self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
+        entrance = Entrance(upstream, self._interest, self._visibility, self._sessions)
+        self._sockets = Sockets(Parts(settings, upstream, self._interest, entrance))
         self._bus.on_doubt = self._interest.doubt
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
         self.ready = False
@@ -44,6 +46,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._interest.run())
             group.create_task(self._visibility.run())
+            group.create_task(self._sessions.run())
 
     async def stop(self) -> None:
         self.ready = False

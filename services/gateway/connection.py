@@ -30,6 +30,7 @@ class Connection:
         "_outbox",
         "closing",
         "feeds",
+        "logging_out",
         "servers",
         "session_id",
         "user_id",
@@ -43,6 +44,7 @@ class Connection:
         self._held: list[tuple[Scope, bytes]] = []
         self._held_size = 0
         self.closing = False
+        self.logging_out = False
         self.user_id = ""
         self.session_id = ""
         self.feeds: set[Feed[Connection]] = set()

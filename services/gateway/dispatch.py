@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from services.gateway import frames
 from services.gateway.connection import EVERYTHING, Connection
 from services.gateway.entrance import Entrance
 from services.gateway.interest import Interest
 from services.gateway.jsonrpc import Frame, Incoming, parse
+from services.gateway.sessions import SESSION_ENDED
 from services.gateway.upstream import Refused, Upstream
 from shared.bus import Reply
-from shared.errors import GuildwireError, Internal, Unauthenticated, Unavailable
+from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
 from shared.protocol.account import AUTHENTICATE, LOGOUT, PING, Pong
 from shared.protocol.contract import Method
@@ -27,7 +29,6 @@ from shared.settings import Settings
 from shared.telemetry import REPLIES, logger
 
 TOKEN_REFUSED = 4001
-SESSION_ENDED = 4002
 _REPLY_LIMIT = 512 << 10
 _ASK_AGAIN = 0.02
 
@@ -169,12 +170,13 @@ class Dispatcher:
                 raise Unauthenticated("Authenticate first.")
             self._on_allowed()
         if method is PING:
-            method.params.model_validate(request.params)
+            _no_params(method, request.params)
             return Pong(time=time.time_ns() // 1_000_000).model_dump_json().encode()
         if method is AUTHENTICATE:
             self._hold([EVERYTHING], outcome)
             entered = await self._parts.entrance.authenticate(self._connection, request.params, until)
             return entered.model_dump_json().encode()
+        self._connection.logging_out = method is LOGOUT
         reply = await self._ask(method, request, until, outcome)
         if len(reply.payload) > _REPLY_LIMIT:
             raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")
@@ -248,6 +250,13 @@ class Dispatcher:
             if feed := self._parts.interest.feed(name):
                 self._parts.interest.leave(feed, connection)
         connection.reply(frames.notification("forgotten", {"scopes": forgotten}))
+
+
+def _no_params(method: Method[Any, Any], params: dict[str, Any]) -> None:
+    try:
+        method.params.model_validate(params)
+    except ValidationError as error:
+        raise InvalidParams.from_validation(error) from None
 
 
 def _may_enter(method: Method[Any, Any], params: dict[str, Any]) -> bool:

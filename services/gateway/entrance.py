@@ -9,6 +9,7 @@ import orjson
 
 from services.gateway.connection import Connection
 from services.gateway.interest import Interest
+from services.gateway.sessions import Sessions
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
 from shared.errors import Conflict, Unavailable
@@ -19,10 +20,11 @@ from shared.scopes import self_scope, server_scope
 
 
 class Entrance:
-    def __init__(self, upstream: Upstream, interest: Interest, visibility: Visibility) -> None:
+    def __init__(self, upstream: Upstream, interest: Interest, visibility: Visibility, sessions: Sessions) -> None:
         self._upstream = upstream
         self._interest = interest
         self._visibility = visibility
+        self._sessions = sessions
 
     async def authenticate(self, connection: Connection, params: dict[str, object], until: float) -> Authenticated:
         """Raises what presence refuses with, Conflict when done before, or Unavailable; then nothing is attached."""
@@ -38,6 +40,7 @@ class Entrance:
             connection.user_id = ""
             raise
         connection.session_id = identity.session_id
+        self._sessions.add(connection)
         return Authenticated(
             user=identity.user,
             session_id=identity.session_id,
@@ -62,3 +65,8 @@ class Entrance:
                 raise Unavailable
         servers = {server_scope(server_id).name: rev for server_id, rev in memberships.servers.items()}
         return {mine.name: memberships.position, **servers}
+
+    def leave(self, connection: Connection) -> None:
+        """The socket is closed: nothing is told to it any more."""
+        self._sessions.remove(connection)
+        self._visibility.forget(connection)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from services.gateway.ordering import Feed
 from services.gateway.upstream import HEADS_PER_REQUEST, TROUBLE, Upstream
 from shared.bus import Bus, Subscription
-from shared.errors import Unavailable
 from shared.journal.entry import Entry, HeadNotice, parse_hint
 from shared.scopes import Scope, subscription_for
 from shared.settings import Settings
@@ -45,7 +44,7 @@ class Interest:
         self._arrived = asyncio.Event()
         self._suspect = asyncio.Event()
         self._repairs: dict[Feed[Connection], asyncio.Task[None]] = {}
-        self._catching_up: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._held_back: dict[str, set[str]] = {}
         self._fetches = asyncio.Semaphore(_FETCHES_AT_ONCE)
         self.on_entry: Callable[[Feed[Connection], Entry], None] = lambda _feed, _entry: None
@@ -100,7 +99,7 @@ class Interest:
         if not self._users_of[subject]:
             del self._users_of[subject]
             if subscription := self._subscriptions.pop(subject, None):
-                self._start(_unsubscribe(subscription))
+                self._start(self._bus.unhear(subscription))
 
     # What comes from NATS.
 
@@ -241,8 +240,7 @@ class Interest:
             feeds, self._fresh = self._fresh, []
             try:
                 for subject in {subscription_for(feed.scope) for feed in feeds}:
-                    if subject in self._users_of and subject not in self._subscriptions:
-                        self._subscriptions[subject] = await self._bus.hear(subject, self.hear)
+                    await self._subscribe(subject)
                 await self._bus.flush()
                 await self._compare(feeds)
                 self._start(self._compare_later(feeds))
@@ -251,6 +249,15 @@ class Interest:
                 self._fresh.extend(feeds)
                 self._arrived.set()
                 await asyncio.sleep(_PAUSE)
+
+    async def _subscribe(self, subject: str) -> None:
+        if subject not in self._users_of or subject in self._subscriptions:
+            return
+        subscription = await self._bus.hear(subject, self.hear)
+        if subject in self._users_of:
+            self._subscriptions[subject] = subscription
+        else:
+            await self._bus.unhear(subscription)
 
     async def _compare_later(self, feeds: Sequence[Feed[Connection]]) -> None:
         await asyncio.sleep(_SECOND_LOOK)
@@ -297,12 +304,10 @@ class Interest:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._catching_up.add(task)
-        task.add_done_callback(self._catching_up.discard)
+        self._background.add(task)
+        task.add_done_callback(self._ended)
 
-
-async def _unsubscribe(subscription: Subscription) -> None:
-    try:
-        await subscription.unsubscribe()
-    except Unavailable:
-        logger().debug("unsubscribe_failed")
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger().error("bug", exc_info=error)

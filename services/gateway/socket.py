@@ -10,7 +10,7 @@ from aiohttp import WSMsgType, web
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.outbox import Outbox
-from services.gateway.visibility import GOING_AWAY, Visibility
+from services.gateway.visibility import GOING_AWAY
 from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
 
 _FRAME_LIMIT = 64 << 10
@@ -22,9 +22,8 @@ _CLOSE_PATIENCE = 10.0
 class Sockets:
     """All open sockets of this gateway."""
 
-    def __init__(self, parts: Parts, visibility: Visibility) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._visibility = visibility
         self._open: set[_Socket] = set()
         self.accepting = True
 
@@ -49,7 +48,7 @@ class Sockets:
         finally:
             self._open.discard(socket)
             CONNECTIONS.labels(state="open").dec()
-            self._visibility.forget(socket.connection)
+            self._parts.entrance.leave(socket.connection)
         return ws
 
     async def close(self) -> None:

@@ -52,23 +52,56 @@ class Chunks:
 
 
 async def _read_page(store: Store, params: GetMessageChunk) -> _Page:
-    """Messages outwards from the anchor, with the targets of replies, as many as fit; then in ascending order."""
-    newest = params.anchor == 0
-    ascending = params.direction and not newest
-    live: Filter = {"channel_id": params.channel_id, "live": True}
-    beyond: Filter = {} if newest else {"id": {"$gt" if ascending else "$lt": params.anchor}}
-    with translated():
-        cursor = store["messages"].find(live | beyond, sort=[("id", 1 if ascending else -1)], limit=params.amount + 1)
-        found = await cursor.to_list(params.amount + 1)
-    outwards = [message_view(message) for message in found[: params.amount]]
+    """The page, in ascending order: as many messages outwards from its place as fit, with the targets of replies."""
+    if params.around is not None:
+        outwards, more = await _around(store, params, params.around)
+    else:
+        outwards, more = await _beyond(store, params)
     targets = await _reply_targets(store, params.channel_id, outwards)
     kept = _fitting(outwards, targets)
     messages = sorted(kept, key=lambda message: message.id)
-    ids = {message.id for message in messages}
-    wanted = {message.reply_to for message in messages} - ids
+    wanted = {message.reply_to for message in messages} - {message.id for message in messages}
     replies = [targets[target] for target in sorted(targets) if target in wanted]
-    has_more = len(kept) < len(found) and not (newest and params.direction)
-    return _Page(messages, replies, has_more)
+    cut = len(kept) < len(outwards)
+    return _Page(messages, replies, more or (cut and not _is_newest(params)))
+
+
+async def _beyond(store: Store, params: GetMessageChunk) -> tuple[list[Message], bool]:
+    """Messages above or below the anchor; nothing is newer than the newest page."""
+    newest = params.anchor == 0
+    ascending = bool(params.direction) and not newest
+    found = await _walk(store, params.channel_id, None if newest else params.anchor, params.amount + 1, up=ascending)
+    return found[: params.amount], len(found) > params.amount and not _is_newest(params)
+
+
+async def _around(store: Store, params: GetMessageChunk, centre: int) -> tuple[list[Message], bool]:
+    """Half of the page below the message, the rest from it upwards; nearest first."""
+    half = params.amount // 2
+    below = await _walk(store, params.channel_id, centre, half + 1, up=False)
+    above = await _walk(store, params.channel_id, centre - 1, params.amount - half + 1, up=True)
+    older, newer = len(below) > half, len(above) > params.amount - half
+    page = [*below[:half], *above[: params.amount - half]]
+    nearest = sorted(page, key=lambda message: abs(message.id - centre))
+    match params.direction:
+        case None:
+            return nearest, older or newer
+        case direction:
+            return nearest, newer if direction else older
+
+
+async def _walk(store: Store, channel_id: str, start: int | None, limit: int, *, up: bool) -> list[Message]:
+    """Live messages from an id (exclusive) upwards or downwards; from the newest when there is no id."""
+    query: Filter = {"channel_id": channel_id, "live": True}
+    if start is not None:
+        query["id"] = {"$gt" if up else "$lt": start}
+    with translated():
+        found = await store["messages"].find(query, sort=[("id", 1 if up else -1)], limit=limit).to_list(limit)
+    return [message_view(message) for message in found]
+
+
+def _is_newest(params: GetMessageChunk) -> bool:
+    """The newest page, asked for what is newer still."""
+    return params.anchor == 0 and bool(params.direction)
 
 
 async def _reply_targets(store: Store, channel_id: str, messages: list[Message]) -> dict[int, Message]:
@@ -85,9 +118,13 @@ def _fitting(messages: list[Message], targets: dict[int, Message]) -> list[Messa
     """The first messages, their reply targets counted, that stay within a reply's size; at least one."""
     size = 0
     for index, message in enumerate(messages):
-        size += len(message.model_dump_json())
+        size += _bytes(message)
         if message.reply_to in targets:
-            size += len(targets[message.reply_to].model_dump_json())
+            size += _bytes(targets[message.reply_to])
         if index and size > _PAGE_BYTES:
             return messages[:index]
     return messages
+
+
+def _bytes(message: Message) -> int:
+    return len(message.model_dump_json().encode())

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from services.messages.mentions import mentions_in
 from services.messages.views import message_view
 from shared.errors import Forbidden, NotFound
 from shared.journal import Append, Head, Written
@@ -49,6 +50,7 @@ class Messages:
         sight.needs(SEND_MESSAGES)
         if params.reply_to is not None and "live" not in await self._find(params.channel_id, params.reply_to):
             raise NotFound("message")
+        mentions = await mentions_in(self._store, params.content, sight)
         now = _now()
 
         def write(head: Head) -> Written[Message]:
@@ -60,8 +62,8 @@ class Messages:
                 "created_date": now,
                 "edited_date": None,
                 "reply_to": params.reply_to,
-                "mentions": [],
-                "mentions_everyone": False,
+                "mentions": mentions.users,
+                "mentions_everyone": mentions.everyone,
                 "rev": head.rev + 1,
                 "live": True,
             }
@@ -79,17 +81,21 @@ class Messages:
             raise NotFound("message")
         if before["author_id"] != call.user_id:
             raise Forbidden("Only its author may edit a message.")
-        changed: dict[str, Any] = {"content": params.content, "edited_date": _now()}
+        mentions = await mentions_in(self._store, params.content, sight)
+        after = {"content": params.content, "mentions": mentions.users, "mentions_everyone": mentions.everyone}
+        changed: dict[str, Any] = {name: value for name, value in after.items() if before[name] != value}
+        if not changed:
+            return message_view(before)
+        changed["edited_date"] = _now()
 
         def write(head: Head) -> Written[Message]:
-            after = {**before, **changed, "rev": head.rev + 1}
             event = MessageChanged(
                 message_id=params.message_id,
                 changes={**changed, "edited_date": rfc3339(changed["edited_date"])},
                 was=before["rev"],
             )
             update = Update("messages", _unchanged(before), {"$set": {**changed, "rev": head.rev + 1}})
-            return Written(event, [update], message_view(after), head.last_id)
+            return Written(event, [update], message_view({**before, **changed, "rev": head.rev + 1}), head.last_id)
 
         return await self._append(call, sight, write)
 

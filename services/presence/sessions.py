@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import Unauthenticated
+from shared.errors import Unauthenticated, Unavailable
 from shared.ids import new_id, new_token, token_digest
 from shared.profiles import PROFILE, profile
-from shared.protocol.account import IDENTIFY, LOGOUT, Authenticate, Identity
+from shared.protocol.account import (
+    CHECK_SESSIONS,
+    IDENTIFY,
+    LOGOUT,
+    SESSION_ENDED_SUBJECT,
+    Authenticate,
+    CheckSessions,
+    EndedSessions,
+    Identity,
+)
 from shared.protocol.contract import Empty, NoParams
 from shared.service import Call, Parts, handles
 from shared.store import Document, translated
+from shared.telemetry import logger
 
 _SLIDE_AFTER = timedelta(hours=1)
 
@@ -18,6 +28,7 @@ _SLIDE_AFTER = timedelta(hours=1)
 class Sessions:
     def __init__(self, parts: Parts) -> None:
         self._store = parts.store
+        self._bus = parts.bus
         self._lifetime = timedelta(days=parts.settings.session_days)
         self._epoch: str | None = None
 
@@ -49,9 +60,26 @@ class Sessions:
 
     @handles(LOGOUT)
     async def logout(self, call: Call, _params: NoParams) -> Empty:
-        with translated():
-            await self._store["sessions"].delete_one({"_id": call.session_id})
+        await self._end(call.session_id)
         return Empty()
+
+    @handles(CHECK_SESSIONS)
+    async def check_sessions(self, _call: Call, params: CheckSessions) -> EndedSessions:
+        with translated():
+            found = self._store["sessions"].find({"_id": {"$in": params.session_ids}}, projection={"expires_date": 1})
+            standing = {
+                session["_id"] async for session in found if session["expires_date"].replace(tzinfo=UTC) > _now()
+            }
+        return EndedSessions(session_ids=[each for each in params.session_ids if each not in standing])
+
+    async def _end(self, session_id: str) -> None:
+        """Its sockets are told at once; a gateway that misses the word finds out when it checks its sessions."""
+        with translated():
+            await self._store["sessions"].delete_one({"_id": session_id})
+        try:
+            await self._bus.publish(SESSION_ENDED_SUBJECT, session_id.encode())
+        except Unavailable:
+            logger().warning("session_end_not_told", ended=session_id)
 
     async def _slide(self, session: Document) -> None:
         now = _now()

@@ -52,6 +52,13 @@ class Journal:
             group.create_task(self._publisher.run())
             group.create_task(self._sweeper.run())
 
+    async def settle(self) -> None:
+        """Clears what has been published; the last thing before the process ends."""
+        try:
+            await self._publisher.settle_all()
+        except Unavailable:
+            return  # another process's sweeper will
+
     @asynccontextmanager
     async def change(self, origin: Origin, *scopes: Scope) -> AsyncIterator[Change]:
         """A transaction over `scopes`, committed when the block ends well and has recorded or written something.

@@ -95,6 +95,10 @@ class Publisher:
             except Unavailable:
                 PUBLISH_FAILURES.inc()
 
+    async def settle_all(self) -> None:
+        while self._unsettled:
+            await self._settle_batch()
+
     async def _settle_batch(self) -> None:
         batch = [self._unsettled.popleft() for _ in range(min(len(self._unsettled), _SETTLE_BATCH))]
         if not batch:

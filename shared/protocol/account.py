@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from shared.protocol.contract import Empty, Entity, Method, NoParams, Params
 from shared.protocol.fields import DisplayName, Id, Password, Rev, Title, Token, UserName
+
+SESSION_ENDED_SUBJECT = "session.ended"
+"""On NATS, with the session's id: a hint to every gateway that its sockets are to be closed."""
 
 Status = Literal["online", "idle", "dnd", "invisible", "offline"]
 
@@ -64,6 +69,14 @@ class Identity(Entity):
     epoch: str
 
 
+class CheckSessions(Params):
+    session_ids: Annotated[list[str], Field(max_length=200)]
+
+
+class EndedSessions(Entity):
+    session_ids: list[str]
+
+
 class GetUser(Params):
     user_id: Id | None = None
     since: Rev | None = None
@@ -81,6 +94,7 @@ REGISTER = Method("register", "presence", Register, LoggedIn, cost=5, entrance=T
 LOGIN = Method("login", "presence", Login, LoggedIn, cost=5, entrance=True)
 AUTHENTICATE = Method("authenticate", "gateway", Authenticate, Authenticated, entrance=True)
 IDENTIFY = Method("identify", "presence", Authenticate, Identity, internal=True)
+CHECK_SESSIONS = Method("check_sessions", "presence", CheckSessions, EndedSessions, internal=True)
 LOGOUT = Method("logout", "presence", NoParams, Empty)
 GET_USER = Method("get_user", "presence", GetUser, FullUser, reads="user:{user_id}")
 PING = Method("ping", "gateway", NoParams, Pong, entrance=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field, ValidationInfo, field_validator
+
 from shared.protocol.account import User
 from shared.protocol.contract import Empty, Entity, Event, Method, Params
 from shared.protocol.fields import Amount, Anchor, Content, Date, Id, MessageId, Nonce, Rev
@@ -50,17 +52,33 @@ class DeleteMessage(Params):
 
 
 class GetMessageChunk(Params):
-    """`anchor` 0 is the newest page; else ids above it (`direction` true) or below, exclusive."""
+    """`anchor` 0 is the newest page; else ids above it (`direction` true) or below, exclusive.
+
+    `around` instead of both centres the page on a message, which may be deleted.
+    """
 
     channel_id: Id
     amount: Amount
-    anchor: Anchor = 0
-    direction: bool = False
+    around: MessageId | None = None
+    anchor: Anchor | None = Field(None, validate_default=True)
+    direction: bool | None = Field(None, validate_default=True)
     since: Rev | None = None
+
+    @field_validator("anchor", "direction")
+    @classmethod
+    def _a_place_to_read(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("around") is None:
+            raise ValueError("is missing, unless around is given")
+        if value is not None and info.field_name == "anchor" and info.data.get("around") is not None:
+            raise ValueError("give either anchor or around")
+        return value
 
 
 class MessageChunk(Entity):
-    """`users` are the authors and the mentioned; `replies` the targets of replies that are not in the page."""
+    """`users` are the authors and the mentioned; `replies` the targets of replies that are not in the page.
+
+    `has_more` speaks of the direction asked for; around a message, when none was given, of either.
+    """
 
     rev: int
     full: Literal[True] = True
