@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from tests.client import PATIENCE, Client, Event, Received, Reply, RpcError
 Entity = dict[str, Any]
 
 PAGE = 100
+LARGEST_BATCH = 50
 DENSE = frozenset({"self", "channel", "user"})
 """Kinds of scopes of which everything is visible, so that no rev may be missing."""
 
@@ -143,8 +144,7 @@ class Cache:
                 lacking.append(("get_server_channels", {"server_id": server_id}))
         for channel_id, channel in self.channels.items():
             if not channel.complete:
-                page = {"channel_id": channel_id, "amount": PAGE, "anchor": 0, "direction": False}
-                lacking.append(("get_message_chunk", page))
+                lacking.append(("get_message_chunk", page_of(channel_id)))
         return lacking
 
     # Order.
@@ -399,36 +399,46 @@ class Device:
 async def fresh_view(url: str, token: str) -> View:
     """What the owner of the token sees now, read over a new connection with nothing but `get_*`."""
     async with await Client.connect(url) as client:
-        me = (await client.call("authenticate", token=token))["user"]["id"]
-        listed = await client.call("get_servers")
-        revs = {f"self:{me}": listed["rev"]}
+        opened, listed = await ask_all(client, [("authenticate", {"token": token}), ("get_servers", {})])
+        revs = {f"self:{opened['user']['id']}": listed["rev"]}
         snapshot: Snapshot = {"servers": {}, "channels": {}, "messages": {}}
-        ids = [server["id"] for server in listed["servers"]]
-        details = asyncio.gather(*(client.call("get_server", server_id=known) for known in ids))
-        lists = asyncio.gather(*(client.call("get_server_channels", server_id=known) for known in ids))
-        for server, channels in zip(await details, await lists, strict=True):
+        named = [{"server_id": server["id"]} for server in listed["servers"]]
+        replies = await ask_all(
+            client, [(method, server) for method in ("get_server", "get_server_channels") for server in named]
+        )
+        for server, channels in zip(replies[: len(named)], replies[len(named) :], strict=True):
             snapshot["servers"][server["id"]] = _stored(server)
             snapshot["channels"] |= _flat(channels["categories"])
             revs[f"server:{server['id']}"] = server["rev"]
-        pages = await asyncio.gather(*(_all_messages(client, known) for known in snapshot["channels"]))
-        for channel_id, (rev, messages) in zip(snapshot["channels"], pages, strict=True):
-            revs[f"channel:{channel_id}"] = rev
-            snapshot["messages"][channel_id] = messages
+        newest = [("get_message_chunk", page_of(known)) for known in snapshot["channels"]]
+        for channel_id, page in zip(snapshot["channels"], await ask_all(client, newest), strict=True):
+            snapshot["messages"][channel_id] = await _all_messages(client, channel_id, page)
+            revs[f"channel:{channel_id}"] = page["rev"]
         return View(snapshot, revs)
 
 
-async def _all_messages(client: Client, channel_id: str) -> tuple[int, dict[int, Entity]]:
-    messages: list[Entity] = []
-    anchor, more, rev = 0, True, 0
-    while more:
-        page = await client.call(
-            "get_message_chunk", channel_id=channel_id, amount=PAGE, anchor=anchor, direction=False
-        )
-        found = page["messages"]
-        assert [message["id"] for message in found] == sorted(message["id"] for message in found)
-        assert not anchor or all(message["id"] < anchor for message in found)
-        messages = found + messages
-        more, rev = page["has_more"], page["rev"]
-        anchor = found[0]["id"] if found else anchor
-        assert found or not more
-    return rev, {message["id"]: _message(message) for message in messages}
+async def ask_all(client: Client, calls: Sequence[tuple[str, Entity]]) -> list[Any]:
+    """The results of any number of calls in as few frames as there can be; the first error is raised."""
+    outcomes: list[Any] = []
+    for start in range(0, len(calls), LARGEST_BATCH):
+        outcomes += await client.batch(*calls[start : start + LARGEST_BATCH])
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+def page_of(channel_id: str, before: int = 0) -> Entity:
+    return {"channel_id": channel_id, "amount": PAGE, "anchor": before, "direction": False}
+
+
+async def _all_messages(client: Client, channel_id: str, page: Entity) -> dict[int, Entity]:
+    """All messages of a channel, given its newest page."""
+    messages: list[Entity] = page["messages"]
+    while page["has_more"]:
+        page = await client.call("get_message_chunk", **page_of(channel_id, messages[0]["id"]))
+        assert page["messages"]
+        messages = page["messages"] + messages
+    ids = [message["id"] for message in messages]
+    assert ids == sorted(set(ids)), f"pages of {channel_id} overlap or are out of order: {ids}"
+    return {message["id"]: _message(message) for message in messages}

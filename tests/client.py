@@ -117,7 +117,7 @@ class Client:
             own.setblocking(False)
             await asyncio.get_running_loop().sock_connect(own, (address.hostname, address.port))
             options = {"sock": own, "max_queue": 1}
-        opened = await connect(url, compression=None, max_size=LARGEST_FRAME, ping_interval=None, **options)
+        opened = await connect(url, compression=None, max_size=LARGEST_FRAME, ping_interval=None, proxy=None, **options)
         return cls(opened, on_received)
 
     async def __aenter__(self) -> Self:
@@ -168,8 +168,8 @@ class Client:
         """A request without an id: it runs, and nothing answers."""
         await self.send_raw(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}))
 
-    async def send_raw(self, frame: str | bytes, *, text: bool | None = None) -> None:
-        """Any frame at all; `text=True` sends bytes as a text frame, valid UTF-8 or not."""
+    async def send_raw(self, frame: str | bytes | list[str], *, text: bool | None = None) -> None:
+        """Any frame at all; `text=True` sends bytes as a text frame, valid or not; a list goes out in fragments."""
         try:
             await self._socket.send(frame, text=text)
         except ConnectionClosed as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, settings
 
 from deploy.embedded import Mongod
-from tests.rig import People, System
+from tests.idle import Idle, watch_idle
+from tests.rig import Known, People, System
 
 _STATEFUL: dict[str, Any] = {
     "deadline": None,
@@ -61,9 +65,31 @@ def make_system(tmp_path: Path, mongod: Mongod) -> Iterator[Callable[..., System
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def idle(system: System) -> Future[Idle]:
+    """What becomes of sockets that never authenticate: it takes long, so it runs beside the other tests."""
+    outcome: Future[Idle] = Future()
+
+    def watch() -> None:
+        try:
+            outcome.set_result(asyncio.run(watch_idle(system.url())))
+        except BaseException as error:  # noqa: BLE001 - the test that waits for it raises it
+            outcome.set_exception(error)
+
+    threading.Thread(target=watch, name="idle", daemon=True).start()
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def known() -> dict[str, Known]:
+    """The users whom tests share."""
+    return {}
+
+
 @pytest_asyncio.fixture
-async def people(system: System) -> AsyncIterator[People]:
-    """People of the shared system."""
-    everybody = People(system)
+async def people(system: System, known: dict[str, Known], idle: Future[Idle]) -> AsyncIterator[People]:
+    """People of the shared system; with the first of them `idle` begins to wait."""
+    assert not idle.cancelled()
+    everybody = People(system, known)
     yield everybody
     await everybody.close()

@@ -19,6 +19,7 @@ from pymongo.database import Database
 
 from deploy.embedded import Mongod, NatsServer, free_port
 from deploy.processes import Process, stop_all
+from tests.cache import Device
 from tests.client import PATIENCE, Client, RpcError
 
 SERVICES = ("guilds", "messages", "presence")
@@ -54,9 +55,9 @@ class System:
         self.env = dict(env or {})
         self.processes: dict[str, Process] = {}
         self._own_mongod = mongod is None
-        self._ports = self._free_ports(gateways)
+        self._ports: list[int] = []
         services = [f"{kind}-{number}" for kind in SERVICES for number in range((replicas or {}).get(kind, 1))]
-        self.names = services + [f"gateway-{number}" for number in range(gateways)]
+        self.names = services + [self.add_gateway() for _ in range(gateways)]
         self._mongo: MongoClient[Document] | None = None
 
     # The whole.
@@ -117,6 +118,13 @@ class System:
         for name in names:
             self.processes[name].wait_ready(START_PATIENCE)
 
+    def add_gateway(self, **env: str) -> str:
+        """One more gateway, named but not launched yet; its number is that of its name."""
+        self._ports.append(free_port(self._ports))
+        name = f"gateway-{len(self._ports) - 1}"
+        self.env[name] = {**self.env.get(name, {}), **env}
+        return name
+
     async def launch(self, *names: str) -> None:
         await asyncio.to_thread(self.launch_now, *names)
 
@@ -157,13 +165,6 @@ class System:
             env |= self.env.get(key, {})
         return env
 
-    @staticmethod
-    def _free_ports(amount: int) -> list[int]:
-        ports: list[int] = []
-        for _ in range(amount):
-            ports.append(free_port(ports))
-        return ports
-
 
 @dataclass(frozen=True)
 class Person:
@@ -187,14 +188,29 @@ class Room:
     member_is: Person
 
 
+@dataclass
+class Known:
+    """A user whom tests share one after the other: to register costs a tenth of a second on purpose."""
+
+    person: Person
+    uses: int = 0
+
+
 class People:
-    """Registers users and connects them; `close` ends all their connections."""
+    """Registers users and connects them; `close` ends all their connections.
+
+    `known` is kept from test to test. Whoever of it is taken has servers and messages of other tests, in which
+    nothing happens any more; a test that counts all a user has wants `register` and `room(new=True)`.
+    """
 
     _numbers = itertools.count(1)
+    _uses_of_one = 15
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, known: dict[str, Known] | None = None) -> None:
         self.system = system
+        self._known = {} if known is None else known
         self._clients: list[Client] = []
+        self._devices: list[Device] = []
 
     async def register(self, name: str = "someone") -> Person:
         """A new user whose name begins so."""
@@ -205,6 +221,14 @@ class People:
 
     async def several(self, *names: str) -> list[Person]:
         return await asyncio.gather(*(self.register(name) for name in names))
+
+    async def anybody(self, name: str = "anybody") -> Person:
+        """A user who may be known from other tests; another one for each name."""
+        known = self._known.get(name)
+        if known is None or known.uses >= self._uses_of_one:
+            known = self._known[name] = Known(await self.register(name))
+        known.uses += 1
+        return known.person
 
     async def open(self, gateway: int = 0) -> Client:
         """A connection that has not authenticated."""
@@ -218,16 +242,23 @@ class People:
         await client.call("authenticate", token=person.token)
         return client
 
-    async def room(self, owner: str = "ann", member: str = "bob") -> Room:
-        """Two new users who share a new server, on two gateways."""
-        ann, bob = await self.several(owner, member)
+    async def device(self, person: Person, gateway: int = 0) -> Device:
+        """A connection of this user with a complete cache."""
+        self._devices.append(await Device.connect(self.system.url(gateway), person.id, person.token))
+        return self._devices[-1]
+
+    async def room(self, *, new: bool = False) -> Room:
+        """Two users who share a new server, on two gateways."""
+        known = self.register if new else self.anybody
+        ann, bob = await asyncio.gather(known("ann"), known("bob"))
         first, second = await asyncio.gather(self.connect(ann, 0), self.connect(bob, 1))
         server_id = (await first.call("add_server", name="Tea house"))["id"]
         await join(first, second, server_id)
         return Room(server_id, await general(first, server_id), first, second, ann, bob)
 
     async def close(self) -> None:
-        await asyncio.gather(*(client.close() for client in self._clients))
+        clients = self._clients + [device.client for device in self._devices]
+        await asyncio.gather(*(client.close() for client in clients))
 
 
 async def join(inviter: Client, joiner: Client, server_id: str) -> Document:
