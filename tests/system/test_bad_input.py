@@ -1,0 +1,289 @@
+"""Bad input to every method: the right error, never 5000, and nothing changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.client import RpcError
+from tests.rig import People, Room, System, refused
+
+NOWHERE = "0" * 24
+HUGE = 2**70
+OPERATORS: list[Any] = [
+    {"$ne": None},
+    {"$gt": ""},
+    {"$regex": "^"},
+    {"$in": [""]},
+    {"$exists": True},
+    {"$where": "true"},
+    [{"$ne": None}],
+]
+ODD_IDS = ["", "x", "$ne", "a.b", "*", ">", "a b", "../..", "\x00", "ünïcödé", "F" * 24]
+ODD_IDS += [length * "0" for length in (23, 24, 25, 65, 4000)]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One param: its wrong types are all but its own, and `wrong` are values of the right type out of range."""
+
+    own: tuple[type, ...]
+    wrong: tuple[Any, ...] = ()
+    required: bool = True
+
+    def bad(self) -> Iterator[Any]:
+        yield from OPERATORS
+        yield from ({}, [], ["x"])
+        samples: list[Any] = ["7", 7, 1.5, True]
+        yield from (sample for sample in samples if type(sample) not in self.own)
+        yield from self.wrong
+        if self.required:
+            yield None
+
+
+def text(longest: int, *more: str, shortest: int = 1, required: bool = True) -> Field:
+    short = ("x" * (shortest - 1),) if shortest else ()
+    return Field((str,), ("x" * (longest + 1), *short, *more), required)
+
+
+def whole(least: int, *more: Any, required: bool = True) -> Field:
+    return Field((int,), (least - 1, -HUGE, HUGE, *more), required)
+
+
+ID = Field((str,))
+OPTIONAL_ID = Field((str,), required=False)
+NONCE = text(64, required=False)
+SINCE = whole(0, required=False)
+CONTENT = text(4000)
+CODE = Field((str,))
+NAME = text(32, "Upper", "a b", "a\n", "ä", "a\x00b", "a-b", "$ne", "a/b", shortest=2)
+PASSWORD = text(128, shortest=8)
+TITLE = text(100, required=False)
+DESCRIPTION = text(1000, shortest=0, required=False)
+
+METHODS: dict[str, dict[str, Field]] = {
+    "register": {
+        "name": NAME,
+        "password": PASSWORD,
+        "display_name": Field((str,), ("x" * 2000,), required=False),
+        "device": Field((str,), ("x" * 2000,), required=False),
+    },
+    "login": {"name": NAME, "password": PASSWORD, "device": Field((str,), ("x" * 2000,), required=False)},
+    "logout": {},
+    "ping": {},
+    "get_user": {"user_id": OPTIONAL_ID, "since": SINCE},
+    "add_server": {
+        "name": text(100),
+        "image": Field((str,), ("", "x", "../../etc/passwd", "0" * 63, "Z" * 64), required=False),
+        "description": DESCRIPTION,
+        "nonce": NONCE,
+    },
+    "get_servers": {"user_id": OPTIONAL_ID, "since": SINCE},
+    "get_server": {"server_id": OPTIONAL_ID, "since": SINCE},
+    "add_invite": {
+        "server_id": ID,
+        "max_uses": whole(1, required=False),
+        "expires_in": whole(1, required=False),
+        "nonce": NONCE,
+    },
+    "join_server": {"invite": CODE},
+    "leave_server": {"server_id": ID},
+    "get_server_channels": {"server_id": ID, "user_id": OPTIONAL_ID, "since": SINCE},
+    "add_channel": {
+        "server_id": ID,
+        "name": text(100),
+        "category_id": OPTIONAL_ID,
+        "description": DESCRIPTION,
+        "position": Field((int, float), (), required=False),
+        "nonce": NONCE,
+    },
+    "add_message": {
+        "channel_id": ID,
+        "content": CONTENT,
+        "reply_to": whole(1, required=False),
+        "nonce": NONCE,
+    },
+    "get_message_chunk": {
+        "channel_id": ID,
+        "amount": whole(1, 101),
+        "anchor": whole(0),
+        "direction": Field((bool,)),
+        "since": SINCE,
+    },
+    "update_message": {"channel_id": ID, "message_id": whole(1), "content": CONTENT},
+    "delete_message": {"channel_id": ID, "message_id": whole(1)},
+}
+
+
+def valid(room: Room, method: str) -> dict[str, Any]:
+    """Params with which the room's owner would succeed, but for the name of a new user and the code of an invite."""
+    values: dict[str, Any] = {
+        "name": "valid.name" if method in {"register", "login"} else "Valid name",
+        "password": "valid password",
+        "server_id": room.server_id,
+        "channel_id": room.channel_id,
+        "invite": "no2such3code",
+        "content": "valid",
+        "amount": 10,
+        "anchor": 0,
+        "direction": False,
+        "message_id": 1,
+    }
+    needed = {name for name, field in METHODS[method].items() if field.required or name == "server_id"}
+    return {name: values[name] for name in METHODS[method] if name in needed}
+
+
+def stored(system: System) -> dict[str, int]:
+    names = ("users", "sessions", "servers", "channels", "members", "invites", "messages", "journal", "nonces")
+    return {name: system.db[name].count_documents({}) for name in names}
+
+
+async def ask_all(room: Room, calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    """The outcomes of any number of calls, fifty to a batch."""
+    batches = [calls[start : start + 50] for start in range(0, len(calls), 50)]
+    return [outcome for batch in batches for outcome in await room.owner.batch(*batch)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_every_field_is_checked(system: System, people: People, method: str) -> None:
+    """Missing, null, of the wrong type, an operator, too long, out of range: `invalid_params`, naming the field."""
+    room = await people.room()
+    await room.owner.call("add_message", channel_id=room.channel_id, content="stays")
+    good = valid(room, method)
+    cases: list[tuple[str, dict[str, Any]]] = [
+        (name, {**good, name: value}) for name, field in METHODS[method].items() for value in field.bad()
+    ]
+    required = [name for name, field in METHODS[method].items() if field.required]
+    cases += [(name, {key: good[key] for key in good if key != name}) for name in required]
+    cases += [(name, {**good, name: 1}) for name in ("unknown", "$where", "", "_id")]
+    before = stored(system)
+    outcomes = await ask_all(room, [(method, params) for _, params in cases])
+    wrong = [
+        (name, params, outcome)
+        for (name, params), outcome in zip(cases, outcomes, strict=True)
+        if not isinstance(outcome, RpcError)
+        or (outcome.code, outcome.reason) != (-32602, "invalid_params")
+        or not any(field == name or field.startswith(f"{name}.") for field in outcome.fields)
+    ]
+    assert not wrong
+    assert stored(system) == before
+
+
+@pytest.mark.parametrize("frame", ["[]", '[{"server_id": 1}]', '"text"', "5", "null", "true"])
+async def test_params_are_objects(people: People, frame: str) -> None:
+    client = await people.connect(await people.anybody())
+    answer = await client.exchange(f'{{"jsonrpc": "2.0", "id": "x", "method": "get_server", "params": {frame}}}')
+    assert answer["error"]["code"] in {-32600, -32602}
+    assert answer["id"] in {"x", None}
+    assert (await client.call("ping"))["time"]
+
+
+ID_FIELDS = [
+    (method, name)
+    for method, fields in METHODS.items()
+    for name in fields
+    if name in {"server_id", "channel_id", "user_id", "invite", "category_id"}
+]
+NOTHING_TO_FIND = {("get_servers", "user_id"), ("leave_server", "server_id")}
+"""With nobody one shares nothing; and what one is not in one has left."""
+
+
+@pytest.mark.parametrize(("method", "name"), ID_FIELDS)
+async def test_an_odd_id_is_nothing_anybody_has(people: People, method: str, name: str) -> None:
+    """Whatever it looks like, to NATS or to MongoDB."""
+    room = await people.room()
+    calls = [(method, {**valid(room, method), name: odd}) for odd in ODD_IDS]
+    outcomes = await ask_all(room, calls)
+    reasons = [outcome.reason if isinstance(outcome, RpcError) else "" for outcome in outcomes]
+    allowed = {"not_found", "invalid_params"} | ({""} if (method, name) in NOTHING_TO_FIND else set())
+    wrong = [(odd, reason) for odd, reason in zip(ODD_IDS, reasons, strict=True) if reason not in allowed]
+    assert not wrong
+
+
+FOREIGN = [method for method, fields in METHODS.items() if fields.keys() & {"server_id", "channel_id"}]
+
+
+@pytest.mark.parametrize("method", FOREIGN)
+async def test_what_one_may_not_see_does_not_exist(people: People, method: str) -> None:
+    """To a stranger a real server or channel looks in every field of the answer as one that never was."""
+    room = await people.room()
+    await room.owner.call("add_message", channel_id=room.channel_id, content="private")
+    stranger = await people.connect(await people.anybody("eve"), 1)
+    good = valid(room, method)
+    missing = {name: NOWHERE if name in {"server_id", "channel_id"} else value for name, value in good.items()}
+    requests = [{"jsonrpc": "2.0", "id": "x", "method": method, "params": params} for params in (good, missing)]
+    foreign, never = [await stranger.exchange(json.dumps(request)) for request in requests]
+    assert foreign == never
+    assert (method, "server_id") in NOTHING_TO_FIND or foreign["error"]["data"]["reason"] == "not_found"
+
+
+async def test_messages_of_another_channel_are_not_found_in_this_one(people: People) -> None:
+    room = await people.room()
+    second = (await room.owner.call("add_channel", server_id=room.server_id, name="second"))["id"]
+    await room.owner.call("add_message", channel_id=room.channel_id, content="here")
+    for method, more in (("update_message", {"content": "there"}), ("delete_message", {})):
+        refusal = await refused(room.owner.call(method, channel_id=second, message_id=1, **more))
+        assert refusal.reason == "not_found"
+    refusal = await refused(room.owner.call("add_message", channel_id=second, content="x", reply_to=1))
+    assert refusal.reason == "not_found"
+
+
+async def test_get_server_wants_one_of_both(people: People) -> None:
+    room = await people.room()
+    code = (await room.owner.call("add_invite", server_id=room.server_id))["code"]
+    wrong: list[dict[str, Any]] = [{}, {"server_id": room.server_id, "invite": code}]
+    for params in wrong:
+        refusal = await refused(room.owner.call("get_server", **params))
+        assert (refusal.code, refusal.reason) == (-32602, "invalid_params")
+    for value in OPERATORS:
+        refusal = await refused(room.owner.call("get_server", invite=value))
+        assert (refusal.code, refusal.fields) == (-32602, {"invite"})
+
+
+@pytest.mark.parametrize("value", [*OPERATORS, 5, None, True, {}, []])
+async def test_a_token_is_a_text(people: People, value: Any) -> None:
+    client = await people.open()
+    refusal = await refused(client.call("authenticate", token=value))
+    assert (refusal.code, refusal.reason) == (-32602, "invalid_params")
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\u202e\u0000", "\ufffe", "\U0010ffff", "\u0085", "\x7f"])
+async def test_odd_characters_come_back_as_they_were_or_are_refused(people: People, text: str) -> None:
+    room = await people.room()
+    try:
+        made = await room.owner.call("add_message", channel_id=room.channel_id, content=text)
+    except RpcError as error:
+        assert error.reason == "invalid_params"  # noqa: PT017 - either is right
+        return
+    assert made["content"] == text
+    event = await room.member.event("message_added")
+    assert event.params["message"]["content"] == text
+
+
+@pytest.mark.parametrize("number", ["10.0", "1e1", "-0", "-0.0", "0.0", "1E400", "-1E400", "18446744073709551616"])
+async def test_numbers_written_in_odd_ways(people: People, number: str) -> None:
+    """A number that JSON allows is a page, or invalid; it is never our fault."""
+    room = await people.room()
+    params = {"channel_id": room.channel_id, "amount": 10, "anchor": 0, "direction": False}
+    for field in ("amount", "anchor"):
+        request = {"jsonrpc": "2.0", "id": "x", "method": "get_message_chunk", "params": {**params, field: "HERE"}}
+        answer = await room.owner.exchange(json.dumps(request).replace('"HERE"', number))
+        assert "result" in answer or answer["error"]["code"] in {-32602, -32700}
+    assert (await room.owner.call("ping"))["time"]
+
+
+@pytest.mark.parametrize("number", ["1E400", "-1E400", "1e308", "-0.0", "5e-324", "18446744073709551616"])
+async def test_a_position_is_a_number_that_can_be_given_back(people: People, number: str) -> None:
+    room = await people.room()
+    params = {"server_id": room.server_id, "name": "x", "position": "HERE"}
+    request = {"jsonrpc": "2.0", "id": "x", "method": "add_channel", "params": params}
+    answer = await room.owner.exchange(json.dumps(request).replace('"HERE"', number))
+    if "error" in answer:
+        assert answer["error"]["code"] in {-32602, -32700}
+    else:
+        assert answer["result"]["position"] == float(number)
+        assert (await room.member.event("channel_added")).params["channel"] == answer["result"]
