@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from shared.bus import Bus
@@ -22,37 +23,50 @@ _REPEATS = (1.0, 4.0)
 _REPEAT_LIMIT = 200_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """A scope since its last commit: when that was, at which revision, and how often it was said again."""
+
+    since: float
+    rev: int
+    stage: int
+
+
 class Repeats:
     """Heads to be said again 1 s and 4 s after a scope's last commit. No I/O; each commit costs O(1)."""
 
     def __init__(self) -> None:
-        self._last: OrderedDict[Scope, tuple[float, int]] = OrderedDict()
+        self._last: dict[Scope, _Quiet] = {}
         self._due: tuple[deque[tuple[float, Scope]], ...] = tuple(deque() for _ in _REPEATS)
 
     def committed(self, scope: Scope, rev: int, now: float) -> None:
-        if scope not in self._last:
-            if len(self._last) >= _REPEAT_LIMIT:
-                return  # the gateways' digest is the remedy then
+        quiet = self._last.get(scope)
+        if quiet is None and len(self._last) >= _REPEAT_LIMIT:
+            return  # the gateways' digest is the remedy then
+        if quiet is None or quiet.stage > 0:
             self._due[0].append((now, scope))
-        self._last[scope] = (now, rev)
+        self._last[scope] = _Quiet(now, rev, stage=0)
 
     def take(self, now: float) -> list[HeadNotice]:
-        notices: list[HeadNotice] = []
-        for stage, delay in enumerate(_REPEATS):
-            queue = self._due[stage]
-            while queue and queue[0][0] + delay <= now:
-                queued, scope = queue.popleft()
-                committed, rev = self._last[scope]
-                if committed > queued:
-                    # A later commit began the count anew; the first stage takes it up again.
-                    self._due[0].append((committed, scope))
-                    continue
-                notices.append(HeadNotice(scope, rev))
-                if stage + 1 < len(_REPEATS):
-                    self._due[stage + 1].append((queued, scope))
-                else:
-                    del self._last[scope]
-        return notices
+        return [notice for stage in range(len(_REPEATS)) for notice in self._take(stage, now)]
+
+    def _take(self, stage: int, now: float) -> Iterator[HeadNotice]:
+        queue = self._due[stage]
+        while queue and queue[0][0] + _REPEATS[stage] <= now:
+            queued, scope = queue.popleft()
+            quiet = self._last.get(scope)
+            if quiet is None or quiet.stage != stage:
+                continue  # a later commit has begun the count anew
+            if quiet.since > queued:
+                if stage == 0:
+                    queue.append((quiet.since, scope))
+                continue
+            yield HeadNotice(scope, quiet.rev)
+            if stage + 1 < len(_REPEATS):
+                self._last[scope] = _Quiet(quiet.since, quiet.rev, stage + 1)
+                self._due[stage + 1].append((quiet.since, scope))
+            else:
+                del self._last[scope]
 
 
 class Publisher:

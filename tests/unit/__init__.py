@@ -1,0 +1,1 @@
+"""Parts that need no server."""
