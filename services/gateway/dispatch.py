@@ -176,14 +176,22 @@ class Dispatcher:
             self._hold([EVERYTHING], outcome)
             entered = await self._parts.entrance.authenticate(self._connection, request.params, until)
             return entered.model_dump_json().encode()
-        self._connection.logging_out = method is LOGOUT
-        reply = await self._ask(method, request, until, outcome)
+        reply = await (self._log_out if method is LOGOUT else self._ask)(method, request, until, outcome)
         if len(reply.payload) > _REPLY_LIMIT:
             raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")
-        if method is LOGOUT:
-            outcome.close = SESSION_ENDED
         outcome.scopes = orjson.loads(reply.headers.get("scopes", "{}"))
         return reply.payload
+
+    async def _log_out(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
+        """Ends the session; this socket closes after the reply, not at the word that all others close at."""
+        self._connection.logging_out = True
+        try:
+            reply = await self._ask(method, request, until, outcome)
+        except BaseException:
+            self._connection.logging_out = False
+            raise
+        outcome.close = SESSION_ENDED
+        return reply
 
     async def _ask(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
         """Asks the service; again, when a read answers with less than this connection has already been told."""

@@ -10,7 +10,7 @@ from shared.ids import new_invite_code
 from shared.permissions import INVITE_MEMBERS
 from shared.protocol.server import ADD_INVITE, AddInvite, Invite
 from shared.service import Call, Parts, handles
-from shared.store import Document
+from shared.store import Document, Filter
 
 MAX_INVITES = 100
 
@@ -24,8 +24,7 @@ class Invites:
         async with self._journal.change(call.origin) as change:
             here = await standing(change, params.server_id, call.user_id)
             here.needs(INVITE_MEMBERS)
-            invites = await change.find("invites", {"server_id": params.server_id}, MAX_INVITES)
-            if sum(_is_usable(invite) for invite in invites) >= MAX_INVITES:
+            if len(await change.find("invites", _usable(params.server_id), MAX_INVITES)) >= MAX_INVITES:
                 raise Conflict(f"A server has at most {MAX_INVITES} invites; delete one first.")
             expires = change.now + timedelta(seconds=params.expires_in) if params.expires_in else None
             invite = {
@@ -46,6 +45,13 @@ async def usable_invite(reader: Reader, code: str) -> Document:
     if invite is None or not _is_usable(invite):
         raise NotFound("invite")
     return invite
+
+
+def _usable(server_id: str) -> Filter:
+    """The invites of a server that can still be used: what `_is_usable` says of one, as a query."""
+    unexpired: Filter = {"$or": [{"expires_date": None}, {"expires_date": {"$gt": datetime.now(UTC)}}]}
+    unspent: Filter = {"$or": [{"max_uses": None}, {"$expr": {"$lt": ["$uses", "$max_uses"]}}]}
+    return {"server_id": server_id, "$and": [unexpired, unspent]}
 
 
 def _is_usable(invite: Document) -> bool:

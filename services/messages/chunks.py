@@ -12,8 +12,11 @@ from shared.scopes import user_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document, Filter, Store, translated
 
-_PAGE_BYTES = 320 << 10
-"""A page is cut here, so that with its users it stays below the 512 KiB a reply may have."""
+_PAGE_BYTES = 480 << 10
+"""A page is cut here, its users counted, so that it stays below the 512 KiB a reply may have."""
+
+_USER_BYTES = 1 << 10
+"""More than any user's profile takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +118,15 @@ async def _reply_targets(store: Store, channel_id: str, messages: list[Message])
 
 
 def _fitting(messages: list[Message], targets: dict[int, Message]) -> list[Message]:
-    """The first messages, their reply targets counted, that stay within a reply's size; at least one."""
+    """The first messages that stay within a reply's size with their targets and users; at least one."""
     size = 0
+    users: set[str] = set()
     for index, message in enumerate(messages):
-        size += _bytes(message)
-        if message.reply_to in targets:
-            size += _bytes(targets[message.reply_to])
-        if index and size > _PAGE_BYTES:
+        shown = [message, targets[message.reply_to]] if message.reply_to in targets else [message]
+        size += sum(_bytes(each) for each in shown)
+        users.update(each.author_id for each in shown)
+        users.update(message.mentions)
+        if index and size + len(users) * _USER_BYTES > _PAGE_BYTES:
             return messages[:index]
     return messages
 
