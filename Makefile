@@ -4,10 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-CHECKED := $(wildcard shared services deploy tests examples bench clients/python)
+CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean
+.PHONY: help run test check format docs lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -28,9 +28,15 @@ format: $(STAMP) ## format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-lock: $(STAMP) ## resolve requirements.in into requirements.lock anew
+docs: $(STAMP) ## write the pages that are made from the code anew
+	@$(BIN)/python -m docs.generate
+
+lock: $(STAMP) ## resolve requirements.in into requirements.lock anew, and the image's part of it
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.lock requirements.in
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements.lock \
+		--no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
+		--output-file requirements-runtime.lock requirements-runtime.in
 
 clean: ## remove the virtual environment and the tools' caches (data under .local stays)
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
