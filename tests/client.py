@@ -89,6 +89,11 @@ class _Pending:
     future: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+def text_of(message: Any) -> str:
+    """JSON as clients write it: characters as themselves."""
+    return json.dumps(message, ensure_ascii=False)
+
+
 class Client:
     """One connection. Everything received stands in `received`; `on_received` hears it at once, in the same order."""
 
@@ -147,7 +152,7 @@ class Client:
     async def send(self, method: str, **params: Any) -> asyncio.Future[Any]:
         """Sends a request and returns at once; the future has its result. Frames leave in the order of the calls."""
         request, future = self.request(method, params)
-        await self.send_raw(json.dumps(request))
+        await self.send_raw(text_of(request))
         return future
 
     def request(self, method: str, params: Params) -> tuple[dict[str, Any], asyncio.Future[Any]]:
@@ -160,13 +165,13 @@ class Client:
     async def batch(self, *calls: tuple[str, Params]) -> list[Any]:
         """Several requests in one frame. Each outcome is a result or an RpcError, in the order of the calls."""
         requests, futures = zip(*(self.request(method, params) for method, params in calls), strict=True)
-        await self.send_raw(json.dumps(requests))
+        await self.send_raw(text_of(requests))
         waiting = asyncio.gather(*futures, return_exceptions=True)
         return await asyncio.wait_for(waiting, PATIENCE * 2)
 
     async def notify(self, method: str, **params: Any) -> None:
         """A request without an id: it runs, and nothing answers."""
-        await self.send_raw(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}))
+        await self.send_raw(text_of({"jsonrpc": "2.0", "method": method, "params": params}))
 
     async def send_raw(self, frame: str | bytes | list[str], *, text: bool | None = None) -> None:
         """Any frame at all; `text=True` sends bytes as a text frame, valid or not; a list goes out in fragments."""
