@@ -135,6 +135,15 @@ async def test_requests_right_behind_authenticate_wait_for_it(people: People) ->
     assert (await client.call("get_servers"))["servers"] == []
 
 
+async def test_a_connection_is_one_users_for_good(people: People) -> None:
+    ann, eve = await people.several("ann", "eve")
+    client = await people.connect(ann)
+    for token in (ann.token, eve.token, "no such token"):
+        refusal = await refused(client.call("authenticate", token=token))
+        assert (refusal.code, refusal.reason) == (4090, "conflict")
+    assert (await client.call("get_user"))["id"] == ann.id
+
+
 async def test_logout_ends_every_socket_of_the_session_and_no_other(system: System, people: People) -> None:
     ann = await people.register("ann")
     here, there = await people.connect(ann, 0), await people.connect(ann, 1)

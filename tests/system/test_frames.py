@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from shared.protocol import METHODS
 from tests.client import RpcError
@@ -255,3 +257,17 @@ async def test_one_bad_frame_harms_no_other_request(people: People) -> None:
     outcomes = [await future for future in pending]
     assert not [outcome for outcome in outcomes if isinstance(outcome, RpcError)]
     assert [outcome["id"] for outcome in outcomes] == list(range(1, 11))
+
+
+async def test_compression_is_offered_in_vain(people: People) -> None:
+    """Nothing is deflated: shared frames are sent as they are, and memory stays small."""
+    async with connect(people.system.url(), compression="deflate", proxy=None) as socket:
+        await socket.send(json.dumps(PING))
+        assert json.loads(await socket.recv())["id"] == "p"
+        assert socket.response is not None
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers
+
+
+async def test_a_protocol_ping_is_answered(people: People) -> None:
+    async with connect(people.system.url(), proxy=None) as socket:
+        assert await asyncio.wait_for(await socket.ping(), 5) < 5

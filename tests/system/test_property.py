@@ -344,7 +344,11 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._runner = asyncio.Runner()
         self._world = World(self.system)
-        self._runner.run(self._world.begin())
+        try:
+            self._runner.run(self._world.begin())
+        except BaseException:
+            self.teardown()
+            raise
 
     @rule(step=STEPS)
     def one(self, step: Step) -> None:
