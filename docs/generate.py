@@ -29,6 +29,14 @@ PURPOSES = {
     "you are in, and of their channels. `conflict`: this connection is authenticated already.",
     "logout": "Ends the session. All its connections close with 4002, this one after the reply.",
     "get_user": "A public profile; without `user_id`, your own.",
+    "resume": "More of a cache that was too large for one `authenticate`; any number of times within a minute of it.",
+    "forget": "No more events of these `user:` scopes.",
+    "get_sessions": "Your sessions, the last used first.",
+    "delete_session": "Ends a session of yours; its connections close with 4002.",
+    "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
+    "update_user": "Changes your profile; `null` clears the status text.",
+    "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
+    "server's member events.",
     "ping": "The gateway's time, in milliseconds since 1970.",
     "add_server": "Makes a server with the role `everyone`, the channel `general`, and you as its owner. "
     "`conflict`: you are in 200 servers already.",
@@ -53,6 +61,7 @@ PURPOSES = {
 }
 
 SCOPES = {
+    "user_changed": "user",
     "server_added": "self",
     "server_deleted": "self",
     "member_added": "server",
@@ -171,6 +180,8 @@ def _method(method: Method[Any, Any]) -> Iterator[str]:
     else:
         yield "No params.\n"
     yield f"Result: {_result(result)}\n"
+    if method.delta:
+        yield f"With `since`: {_result(method.delta.model_json_schema())}\n"
     if method.entrance:
         yield "Works before `authenticate`.\n"
     if method.name == "get_server":
@@ -219,6 +230,8 @@ def _fields(schema: Schema) -> Iterator[str]:
 def _definitions() -> dict[str, Schema]:
     """The entities that stand inside others, by name."""
     made: list[type[BaseModel]] = [method.result for method in _public_methods()]
+    made += [method.params for method in _public_methods()]
+    made += [method.delta for method in _public_methods() if method.delta]
     found: dict[str, Schema] = {}
     for model in [*made, *EVENTS.values()]:
         found |= model.model_json_schema().get("$defs", {})

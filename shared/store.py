@@ -60,12 +60,21 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateAll:
+    """Every document that matches, none included."""
+
+    collection: str
+    filter: Filter
+    update: Document
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     collection: str
     filter: Filter
 
 
-Write = Insert | Update | Delete
+Write = Insert | Update | UpdateAll | Delete
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
@@ -79,7 +88,11 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     ],
     "channels": [IndexModel([("server_id", 1), ("position", 1)])],
     "roles": [IndexModel([("server_id", 1), ("position", 1)])],
-    "members": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True), IndexModel([("user_id", 1)])],
+    "members": [
+        IndexModel([("server_id", 1), ("user_id", 1)], unique=True),
+        IndexModel([("server_id", 1), ("name_key", 1), ("user_id", 1)]),
+        IndexModel([("user_id", 1)]),
+    ],
     "invites": [IndexModel([("server_id", 1)])],
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
@@ -166,7 +179,12 @@ class Transaction(Snapshot):
                     updates[write.collection] = updates.get(write.collection, 0) + 1
                 case Delete(filter=filter_):
                     batch.append(DeleteOne(filter_))
+                case UpdateAll(collection=collection, filter=filter_, update=update):
+                    with translated():
+                        await self._store[collection].update_many(filter_, update, session=self._session)
         for collection, batch in batches.items():
+            if not batch:
+                continue
             with translated():
                 result = await self._store[collection].bulk_write(batch, ordered=True, session=self._session)
             if result.matched_count != updates.get(collection, 0):

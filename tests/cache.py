@@ -229,7 +229,8 @@ class Cache:
     # Replies.
 
     def _apply_reply(self, reply: Reply) -> None:
-        handler = getattr(self, f"_replied_{reply.method}", None)
+        form = "changed" if reply.result.get("full") is False else "replied"
+        handler = getattr(self, f"_{form}_{reply.method}", None)
         if handler is not None:
             handler(reply.result, reply.params)
 
@@ -279,6 +280,25 @@ class Cache:
         for message in result["messages"]:
             self._replace(message)
         channel.complete = channel.complete or not (params["direction"] or result["has_more"])
+
+    # Replies to a `since`: only what changed.
+
+    def _changed_get_servers(self, result: Entity, _params: Entity) -> None:
+        if not self._not_older(f"self:{self.user_id}", result["rev"]):
+            return
+        for server_id in result["deleted"]:
+            self._forget_server(server_id)
+        for server in result["updated"]:
+            self.servers.setdefault(server["id"], server)
+
+    def _changed_get_message_chunk(self, result: Entity, params: Entity) -> None:
+        channel_id = params["channel_id"]
+        if not self._not_older(f"channel:{channel_id}", result["rev"]) or channel_id not in self.channels:
+            return
+        for message in result["updated"]:
+            self._replace(message)
+        for message_id in result["deleted"]:
+            self.messages.get(channel_id, {}).pop(message_id, None)
 
     def _replied_add_message(self, result: Entity, _params: Entity) -> None:
         """Absent, and not newer than what was heard: it was deleted since (a nonce used again, a reply come late)."""

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.gateway.dispatch import Parts
 from services.gateway.entrance import Entrance
+from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.sessions import Sessions
 from services.gateway.socket import Sockets
@@ -27,10 +28,11 @@ class Gateway:
         self._bus = Bus(settings)
         upstream = Upstream(self._bus, settings)
         self._interest = Interest(self._bus, upstream, settings)
-        self._visibility = Visibility(self._interest, upstream, settings.interest_linger)
+        users = HeardUsers(self._interest, settings.users_per_connection)
+        self._visibility = Visibility(self._interest, upstream, users, settings.interest_linger)
         self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
-        entrance = Entrance(upstream, self._interest, self._visibility, self._sessions)
-        self._sockets = Sockets(Parts(settings, upstream, self._interest, entrance))
+        entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions)
+        self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance))
         self._bus.on_doubt = self._interest.doubt
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
         self.ready = False

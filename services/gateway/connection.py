@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -20,7 +21,11 @@ TOO_SLOW = 4008
 
 
 class Connection:
-    """Replies and events leave in the order in which they are handed over here."""
+    """Replies and events leave in the order in which they are handed over here.
+
+    `proven` are the servers of which it is known that this client's sight has not changed; `attached_at` where it
+    stood in each scope when it came, kept for a client that resumes.
+    """
 
     __slots__ = (
         "_close",
@@ -28,9 +33,15 @@ class Connection:
         "_held_size",
         "_holds",
         "_outbox",
+        "_released",
+        "_underway",
+        "attached_at",
+        "caught_up",
         "closing",
         "feeds",
+        "loaded_members",
         "logging_out",
+        "proven",
         "servers",
         "session_id",
         "user_id",
@@ -43,12 +54,20 @@ class Connection:
         self._holds: dict[str, int] = {}
         self._held: list[tuple[Scope, bytes]] = []
         self._held_size = 0
+        self._released = asyncio.Event()
+        self._released.set()
+        self._underway = 0
+        self.caught_up = asyncio.Event()
+        self.caught_up.set()
         self.closing = False
         self.logging_out = False
         self.user_id = ""
         self.session_id = ""
         self.feeds: set[Feed[Connection]] = set()
         self.servers: set[str] = set()
+        self.loaded_members: set[str] = set()
+        self.proven: set[str] = set()
+        self.attached_at: dict[str, int] = {}
         self.user_scopes: OrderedDict[str, None] = OrderedDict()
 
     def reply(self, frame: bytes) -> None:
@@ -73,6 +92,7 @@ class Connection:
         if not self.closing:
             self.closing = True
             self._held.clear()
+            self._released.set()
             self._close(code)
 
     # Holding back: a reply is never older than an event already received.
@@ -80,6 +100,8 @@ class Connection:
     def hold(self, scopes: Iterable[str]) -> None:
         for scope in scopes:
             self._holds[scope] = self._holds.get(scope, 0) + 1
+            if scope == EVERYTHING:
+                self._released.clear()
 
     def release(self, scopes: Iterable[str]) -> None:
         """Lets go of the holds, and of every event that no other hold keeps; after the reply was handed over."""
@@ -87,6 +109,8 @@ class Connection:
             self._holds[name] -= 1
             if not self._holds[name]:
                 del self._holds[name]
+                if name == EVERYTHING:
+                    self._released.set()
         kept, self._held, self._held_size = self._held, [], 0
         for scope, frame in kept:
             self.event(scope, frame)
@@ -102,3 +126,19 @@ class Connection:
 
     async def has_room(self) -> None:
         await self._outbox.has_room()
+
+    async def may_be_told(self) -> None:
+        """Waits before more of what it missed: for the reply that comes first, and for room."""
+        while not self.closing and not self._released.is_set():
+            await self._released.wait()
+        await self._outbox.has_room()
+
+    def begin(self) -> None:
+        """It has something to catch up with; `caught_up` is set when all of it is done."""
+        self._underway += 1
+        self.caught_up.clear()
+
+    def end(self) -> None:
+        self._underway -= 1
+        if not self._underway:
+            self.caught_up.set()

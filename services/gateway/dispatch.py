@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from services.gateway import frames
 from services.gateway.connection import EVERYTHING, Connection
 from services.gateway.entrance import Entrance
+from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.jsonrpc import Frame, Incoming, parse
 from services.gateway.sessions import SESSION_ENDED
@@ -21,10 +22,9 @@ from services.gateway.upstream import Refused, Upstream
 from shared.bus import Reply
 from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
-from shared.protocol.account import AUTHENTICATE, LOGOUT, PING, Pong
-from shared.protocol.contract import Method
+from shared.protocol.account import AUTHENTICATE, GET_USERS, LOGOUT, Authenticate, Forget, Pong, Resume
+from shared.protocol.contract import Empty, Method, Params
 from shared.protocol.server import GET_SERVER
-from shared.scopes import Scope
 from shared.settings import Settings
 from shared.telemetry import REPLIES, logger
 
@@ -40,6 +40,7 @@ class Parts:
     settings: Settings
     upstream: Upstream
     interest: Interest
+    users: HeardUsers
     entrance: Entrance
 
 
@@ -60,6 +61,7 @@ class _Outcome:
     holds: list[str] = field(default_factory=list)
     scopes: dict[str, int] = field(default_factory=dict)
     close: int | None = None
+    resumes: bool = False
 
 
 class Dispatcher:
@@ -82,7 +84,10 @@ class Dispatcher:
         for request in frame.requests:
             await self._room.acquire()
             turns.append(self._turn(request))
-        task = asyncio.create_task(self._run(frame, turns))
+        self._start(self._run(frame, turns))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -99,12 +104,19 @@ class Dispatcher:
         if replies:
             connection.reply(frames.text_frame(b"[" + b",".join(replies) + b"]" if frame.batch else replies[0]))
         for outcome in outcomes:
-            self._hear_users(outcome.scopes)
+            users = {name[5:]: rev for name, rev in outcome.scopes.items() if name.startswith("user:")}
+            self._parts.users.hear(connection, users)
         # Only now: what was held back is newer than the reply.
         connection.release(hold for outcome in outcomes for hold in outcome.holds)
         for outcome in outcomes:
+            if outcome.resumes:
+                self._start(self._say_resumed())
             if outcome.close is not None:
                 connection.close(outcome.close)
+
+    async def _say_resumed(self) -> None:
+        await self._connection.caught_up.wait()
+        self._connection.reply(frames.notification("resumed", {}))
 
     # Order.
 
@@ -124,6 +136,7 @@ class Dispatcher:
         try:
             if turn.before:
                 await asyncio.wait(turn.before)
+            await self._connection.has_room()
             return await self._answer(request, until)
         finally:
             turn.done.set_result(None)
@@ -169,18 +182,34 @@ class Dispatcher:
             if not _may_enter(method, request.params):
                 raise Unauthenticated("Authenticate first.")
             self._on_allowed()
-        if method is PING:
-            _no_params(method, request.params)
-            return Pong(time=time.time_ns() // 1_000_000).model_dump_json().encode()
-        if method is AUTHENTICATE:
-            self._hold([EVERYTHING], outcome)
-            entered = await self._parts.entrance.authenticate(self._connection, request.params, until)
-            return entered.model_dump_json().encode()
+        if method.service == "gateway":
+            return (await self._serve(method, request, until, outcome)).model_dump_json().encode()
+        if method.loads_members:
+            # Before it is asked: what happens while it is under way is held back, not missed.
+            self._connection.loaded_members.update(self._connection.servers & {request.params.get("server_id")})
         reply = await (self._log_out if method is LOGOUT else self._ask)(method, request, until, outcome)
         if len(reply.payload) > _REPLY_LIMIT:
             raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")
         outcome.scopes = orjson.loads(reply.headers.get("scopes", "{}"))
         return reply.payload
+
+    async def _serve(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> BaseModel:
+        """What the gateway answers itself."""
+        params = _validated(method, request.params)
+        match params:
+            case Authenticate():
+                self._hold([EVERYTHING], outcome)
+                outcome.resumes = params.resume is not None
+                return await self._parts.entrance.authenticate(self._connection, params, until)
+            case Resume():
+                self._hold([EVERYTHING], outcome)
+                outcome.resumes = True
+                return await self._parts.entrance.resume(self._connection, params, until)
+            case Forget():
+                self._parts.users.forget(self._connection, params.scopes)
+                return Empty()
+            case _:
+                return Pong(time=time.time_ns() // 1_000_000)
 
     async def _log_out(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
         """Ends the session; this socket closes after the reply, not at the word that all others close at."""
@@ -203,7 +232,7 @@ class Dispatcher:
             reply = await self._parts.upstream.forward(
                 method, payload, user_id=connection.user_id, session_id=connection.session_id, until=until
             )
-            if not method.reads or not _is_older(reply, told):
+            if not _is_older(reply, told):
                 return reply
             if time.monotonic() + _ASK_AGAIN > until:
                 raise Unavailable
@@ -220,11 +249,14 @@ class Dispatcher:
     def _reads(self, request: Incoming) -> list[str]:
         """The scope whose events must wait for this request's reply."""
         method = request.method
-        if method is None or not method.reads:
+        if method is None or not method.name.startswith("get_"):
             return []
         params = request.params
         if method is GET_SERVER and "invite" in params:
             return [EVERYTHING]
+        if method is GET_USERS:
+            users = params.get("users")
+            return [f"user:{each}" for each in users] if isinstance(users, dict) else []
         mine = self._connection.user_id
         return [
             method.reads.format_map({"me": mine, "user_id": mine, "server_id": "", "channel_id": "", **_texts(params)})
@@ -234,35 +266,11 @@ class Dispatcher:
         self._connection.hold(scopes)
         outcome.holds.extend(scopes)
 
-    def _hear_users(self, scopes: dict[str, int]) -> None:
-        """Whole users came in the reply: their events follow from there, for the last so many of them."""
-        connection = self._connection
-        if connection.closing:
-            return
-        interest = self._parts.interest
-        for name, position in scopes.items():
-            if not name.startswith("user:"):
-                continue
-            if name not in connection.user_scopes:
-                interest.join(interest.follow(Scope(name), position), connection, position)
-            connection.user_scopes[name] = None
-            connection.user_scopes.move_to_end(name)
-        self._forget_users(len(connection.user_scopes) - self._parts.settings.users_per_connection)
 
-    def _forget_users(self, surplus: int) -> None:
-        if surplus <= 0:
-            return
-        connection = self._connection
-        forgotten = [connection.user_scopes.popitem(last=False)[0] for _ in range(surplus)]
-        for name in forgotten:
-            if feed := self._parts.interest.feed(name):
-                self._parts.interest.leave(feed, connection)
-        connection.reply(frames.notification("forgotten", {"scopes": forgotten}))
-
-
-def _no_params(method: Method[Any, Any], params: dict[str, Any]) -> None:
+def _validated(method: Method[Any, Any], params: dict[str, Any]) -> Params:
     try:
-        method.params.model_validate(params)
+        validated: Params = method.params.model_validate(params)
+        return validated
     except ValidationError as error:
         raise InvalidParams.from_validation(error) from None
 
@@ -277,4 +285,4 @@ def _texts(params: dict[str, Any]) -> dict[str, str]:
 
 def _is_older(reply: Reply, told: dict[str, int]) -> bool:
     scopes: dict[str, int] = orjson.loads(reply.headers.get("scopes", "{}"))
-    return any(rev < told.get(name, 0) for name, rev in scopes.items() if not name.startswith("user:"))
+    return any(rev < told.get(name, 0) for name, rev in scopes.items())

@@ -25,6 +25,7 @@ from shared.telemetry import FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
 if TYPE_CHECKING:
     from services.gateway.connection import Connection
 
+GOING_AWAY = 1012
 _PAUSE, _PAUSE_MOST = 0.05, 1.0
 _SECOND_LOOK = 1.0
 _FETCHES_AT_ONCE = 32
@@ -50,7 +51,6 @@ class Interest:
         self.on_entry: Callable[[Feed[Connection], Entry], None] = lambda _feed, _entry: None
         self.tell: Callable[[Feed[Connection], Entry, Sequence[Connection]], None] = lambda _feed, _entry, _told: None
         self.on_live: Callable[[Feed[Connection], Connection], None] = lambda _feed, _holder: None
-        self.on_lost: Callable[[Feed[Connection]], None] = lambda _feed: None
 
     # Feeds and their holders.
 
@@ -76,6 +76,7 @@ class Interest:
         feed.join(holder, position)
         holder.feeds.add(feed)
         if holder in feed.behind:
+            holder.begin()
             self._start(self._catch_up(feed, holder))
         elif holder in feed.live:
             self.on_live(feed, holder)
@@ -199,13 +200,24 @@ class Interest:
 
     async def _catch_up(self, feed: Feed[Connection], holder: Connection) -> None:
         """Tells one holder what it missed, from the feed's last entries or else from the journal, until it is live."""
-        while holder in feed.behind and self._feeds.get(feed.scope.name) is feed:
+        try:
+            await self._tell_missed(feed, holder)
+            if holder in feed.live:
+                self.on_live(feed, holder)
+        finally:
+            holder.end()
+
+    async def _tell_missed(self, feed: Feed[Connection], holder: Connection) -> None:
+        while True:
+            await holder.may_be_told()
+            if holder not in feed.behind or self._feeds.get(feed.scope.name) is not feed:
+                return
             entries = feed.missed_by(holder)
             if entries is None:
                 position = feed.behind[holder]
                 entries = await self._fetch(feed.scope, position)
                 if entries and entries[0].rev > position + 1:
-                    self._lose(feed)
+                    holder.close(GOING_AWAY)  # pruned meanwhile: it can no longer be told in order
                     return
                 if not entries:
                     await asyncio.sleep(_PAUSE)
@@ -213,8 +225,6 @@ class Interest:
                 if entry.rev > feed.last or not feed.told(holder, entry.rev):
                     break
                 self.tell(feed, entry, (holder,))
-        if holder in feed.live:
-            self.on_live(feed, holder)
 
     async def _fetch(self, scope: Scope, after: int) -> list[Entry]:
         try:
@@ -228,7 +238,8 @@ class Interest:
     def _lose(self, feed: Feed[Connection]) -> None:
         """The journal no longer reaches back: nobody can be told in order any more."""
         logger().error("scope_lost", scope=feed.scope.name, last=feed.last)
-        self.on_lost(feed)
+        for holder in feed.holders():
+            holder.close(GOING_AWAY)
 
     # Comparing heads.
 

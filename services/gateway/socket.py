@@ -9,8 +9,8 @@ from aiohttp import WSMsgType, web
 
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
+from services.gateway.interest import GOING_AWAY
 from services.gateway.outbox import Outbox
-from services.gateway.visibility import GOING_AWAY
 from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
 
 _FRAME_LIMIT = 64 << 10

@@ -15,6 +15,7 @@ from typing import Any
 
 from services.gateway.connection import Connection
 from services.gateway.frames import EntryFrames
+from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.ordering import Feed
 from services.gateway.upstream import TROUBLE, Refused, Upstream
@@ -25,7 +26,6 @@ from shared.scopes import Scope, channel_scope, server_scope
 from shared.telemetry import logger
 
 _PAUSE_MOST = 1.0
-GOING_AWAY = 1012
 
 
 @dataclass(slots=True)
@@ -34,21 +34,22 @@ class _Entering:
 
     position: int
     channels: dict[str, int]
-    settled: asyncio.Future[None]
 
 
 @dataclass(slots=True)
 class _Server:
     """A server some local connection is in. Without a feed it is still being loaded."""
 
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
     feed: Feed[Connection] | None = None
     channels: dict[str, Feed[Connection]] = field(default_factory=dict)
     entering: dict[Connection, _Entering] = field(default_factory=dict)
 
 
 class Visibility:
-    def __init__(self, interest: Interest, upstream: Upstream, linger: float) -> None:
+    def __init__(self, interest: Interest, upstream: Upstream, users: HeardUsers, linger: float) -> None:
         self._interest = interest
+        self._users = users
         self._upstream = upstream
         self._linger = linger
         self._servers: dict[str, _Server] = {}
@@ -56,35 +57,41 @@ class Visibility:
         interest.on_entry = self._on_entry
         interest.tell = self._tell
         interest.on_live = self._on_live
-        interest.on_lost = self._on_lost
 
-    def enter(
-        self, connection: Connection, server_id: str, position: int, channels: dict[str, int]
-    ) -> asyncio.Future[None]:
+    async def load(self, server_id: str) -> None:
+        """Returns when the server's view is here, or when there is no such server."""
+        await self._server(server_id).loaded.wait()
+
+    def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
+        """The channels of a server that was loaded, by id."""
+        server = self._servers.get(server_id)
+        return server.channels if server else {}
+
+    def enter(self, connection: Connection, server_id: str, position: int, channels: dict[str, int]) -> None:
         """Attaches a connection to a server and its channels, each from the position that the client was given.
 
-        The future is done when it is attached, or when there is nothing to attach to.
+        A channel without one it hears from now on: of those the client knows nothing older yet.
         """
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        server = self._server(server_id)
+        if connection in server.entering or (server.feed is not None and connection in server.feed):
+            return
         connection.servers.add(server_id)
-        server = self._servers.get(server_id)
-        if server is None:
-            server = self._servers[server_id] = _Server()
-            task = asyncio.create_task(self._load(server_id, server))
-            self._loading.add(task)
-            task.add_done_callback(self._loading.discard)
-        server.entering[connection] = _Entering(position, channels, settled)
+        connection.begin()
+        now = {channel_id: feed.last for channel_id, feed in server.channels.items()}
+        server.entering[connection] = _Entering(position, now | channels)
         if server.feed is not None:
             self._interest.join(server.feed, connection, position)
-        return settled
 
     def leave(self, connection: Connection, server_id: str) -> None:
         """Detaches a connection from a server and all its channels, at once."""
         connection.servers.discard(server_id)
+        connection.proven.discard(server_id)
+        connection.loaded_members.discard(server_id)
         server = self._servers.get(server_id)
         if server is None:
             return
-        _settle(server.entering.pop(connection, None))
+        if server.entering.pop(connection, None):
+            connection.end()
         for feed in (server.feed, *server.channels.values()):
             if feed is not None and connection in feed:
                 self._interest.leave(feed, connection)
@@ -111,6 +118,15 @@ class Visibility:
 
     # A server's view.
 
+    def _server(self, server_id: str) -> _Server:
+        server = self._servers.get(server_id)
+        if server is None:
+            server = self._servers[server_id] = _Server()
+            task = asyncio.create_task(self._load(server_id, server))
+            self._loading.add(task)
+            task.add_done_callback(self._loading.discard)
+        return server
+
     async def _load(self, server_id: str, server: _Server) -> None:
         """One snapshot of the server: from its revision on, its own entries keep the view current."""
         view: ServerView | None = None
@@ -126,13 +142,16 @@ class Visibility:
         server.feed = self._interest.follow(server_scope(server_id), view.rev)
         for channel_id, head in view.channels.items():
             self._follow_channel(server, server_id, channel_id, head)
+        server.loaded.set()
         for connection, entering in list(server.entering.items()):
             self._interest.join(server.feed, connection, entering.position)
 
     def _give_up(self, server_id: str, server: _Server) -> None:
         del self._servers[server_id]
-        for entering in server.entering.values():
-            _settle(entering)
+        for connection in server.entering:
+            connection.servers.discard(server_id)
+            connection.end()
+        server.loaded.set()
 
     def _follow_channel(self, server: _Server, server_id: str, channel_id: str, head: int) -> None:
         if channel_id not in server.channels:
@@ -147,17 +166,24 @@ class Visibility:
         for event in entry.events:
             if event["name"] == "channel_added":
                 params = event["params"]
-                self._follow_channel(server, feed.scope.id, params["channel"]["id"], params["at"])
+                channel_id = params["channel"]["id"]
+                self._follow_channel(server, feed.scope.id, channel_id, params["at"])
+                for connection in feed.ahead:
+                    # It is not told of what it knows already; the channel it hears from its beginning.
+                    if entering := server.entering.get(connection):
+                        entering.channels.setdefault(channel_id, params["at"])
 
     def _tell(self, feed: Feed[Connection], entry: Entry, told: Sequence[Connection]) -> None:
         frames = EntryFrames(entry)
         for connection in told:
-            seen = [index for index, event in enumerate(entry.events) if _is_for(connection, event)]
+            seen = [index for index, event in enumerate(entry.events) if _is_for(connection, feed.scope, event)]
             for index in seen:
                 frame = frames.frame(index, connection.user_id, more=index != seen[-1])
                 connection.event(feed.scope, frame)
             for index in seen:
-                self._move(connection, feed.scope, entry.events[index])
+                event = entry.events[index]
+                self._users.hear(connection, event.get("users", {}))
+                self._move(connection, feed.scope, event)
 
     def _move(self, connection: Connection, scope: Scope, event: dict[str, Any]) -> None:
         """What an event, once told, changes in what this connection hears."""
@@ -192,26 +218,19 @@ class Visibility:
             return
         for channel_id, channel in server.channels.items():
             self._interest.join(channel, connection, entering.channels.get(channel_id, channel.last))
-        _settle(entering)
-
-    def _on_lost(self, feed: Feed[Connection]) -> None:
-        for connection in feed.holders():
-            connection.close(GOING_AWAY)
+        connection.end()
 
 
-def _is_for(connection: Connection, event: dict[str, Any]) -> bool:
+def _is_for(connection: Connection, scope: Scope, event: dict[str, Any]) -> bool:
     match event.get("to", Audience.SCOPE):
         case Audience.SCOPE:
             return True
         case Audience.MEMBERS:
+            if scope.id in connection.loaded_members:
+                return True
             params = event["params"]
             member = params.get("member")
             user_id: str = member["user"]["id"] if member else params["user_id"]
             return user_id == connection.user_id
         case _:
             return False
-
-
-def _settle(entering: _Entering | None) -> None:
-    if entering is not None and not entering.settled.done():
-        entering.settled.set_result(None)

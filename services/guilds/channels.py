@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from services.guilds import views
-from services.guilds.standing import standing
+from services.guilds.standing import Standing, standing
 from shared.errors import Conflict, NotFound
 from shared.ids import new_id
-from shared.journal.reader import head_within
+from shared.journal.entry import Entry, happened
+from shared.journal.reader import changes_since, head_within
 from shared.permissions import MANAGE_CHANNELS, MANAGE_ROLES
 from shared.protocol.channel import (
     ADD_CHANNEL,
@@ -16,11 +17,13 @@ from shared.protocol.channel import (
     ChannelAdded,
     GetServerChannels,
     ServerChannels,
+    ServerChannelsDelta,
 )
 from shared.rights import member_rights
 from shared.scopes import server_scope
 from shared.service import Call, Parts, handles
-from shared.store import Document
+from shared.sight import sight_changed
+from shared.store import Document, Snapshot
 
 MAX_CHANNELS = 500
 
@@ -53,7 +56,7 @@ class Channels:
             return change.returns(added)
 
     @handles(GET_SERVER_CHANNELS)
-    async def get_server_channels(self, call: Call, params: GetServerChannels) -> ServerChannels:
+    async def get_server_channels(self, call: Call, params: GetServerChannels) -> ServerChannels | ServerChannelsDelta:
         scope = server_scope(params.server_id)
         async with self._store.snapshot() as snapshot:
             here = await standing(snapshot, params.server_id, call.user_id)
@@ -61,11 +64,28 @@ class Channels:
             if params.user_id is not None and params.user_id != call.user_id:
                 here.needs(MANAGE_ROLES)
                 whose = (await standing(snapshot, params.server_id, params.user_id, kind="member")).member
-            channels = await snapshot.find("channels", {"server_id": params.server_id}, MAX_CHANNELS)
             head = await head_within(snapshot, scope)
-        call.holds(scope.name, head.rev)
+            call.holds(scope.name, head.rev)
+            if params.since and params.user_id is None:
+                changes = await changes_since(snapshot, scope, params.since, head)
+                if changes is not None and not sight_changed(changes, call.user_id):
+                    return await _delta(snapshot, here, changes, head.rev)
+            channels = await snapshot.find("channels", {"server_id": params.server_id}, MAX_CHANNELS)
         seen = views.visible(channels, here.rights, member_rights(whose))
         return ServerChannels(rev=head.rev, categories=views.channel_listing(seen))
+
+
+async def _delta(snapshot: Snapshot, here: Standing, changes: list[Entry], rev: int) -> ServerChannelsDelta:
+    touched = {params["channel"]["id"] for params in happened(changes, "channel_added")}
+    touched |= {params["channel_id"] for params in happened(changes, "channel_updated", "channel_deleted")}
+    if not touched:
+        return ServerChannelsDelta(rev=rev, updated=[], deleted=[], categories=[])
+    query = {"server_id": here.server["_id"], "_id": {"$in": sorted(touched)}}
+    channels = await snapshot.find("channels", query, MAX_CHANNELS)
+    seen = views.visible(channels, here.rights, member_rights(here.member))
+    updated = [views.channel_place(channel) for channel in seen]
+    gone = sorted(touched - {channel.id for channel in updated})
+    return ServerChannelsDelta(rev=rev, updated=updated, deleted=gone, categories=[])
 
 
 def new_channel(server_id: str, name: str, position: float, rev: int) -> Document:

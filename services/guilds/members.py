@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
+
+import orjson
 
 from services.guilds import views
 from services.guilds.channels import MAX_CHANNELS
 from services.guilds.invites import usable_invite
-from services.guilds.standing import MAX_ROLES, Standing
-from shared.errors import Conflict, NotFound
+from services.guilds.standing import MAX_ROLES, Standing, standing
+from shared.errors import Conflict, InvalidParams, NotFound, Unauthenticated
 from shared.journal import Change
-from shared.journal.reader import head_lookup, head_of
-from shared.profiles import profile
+from shared.journal.entry import Entry, happened
+from shared.journal.reader import changes_since, head_lookup, head_of, head_within
+from shared.profiles import PROFILE, profile, read_profiles
 from shared.protocol.contract import Empty
 from shared.protocol.server import (
+    GET_SERVER_MEMBERS,
     JOIN_SERVER,
     LEAVE_SERVER,
+    GetServerMembers,
     JoinServer,
     LeaveServer,
     Member,
     MemberAdded,
     MemberDeleted,
+    MembersDelta,
     Server,
     ServerAdded,
     ServerDeleted,
 )
+from shared.protocol.server import (
+    Members as MemberPage,
+)
 from shared.rights import member_rights
-from shared.scopes import channel_scope, self_scope, server_scope
+from shared.scopes import channel_scope, self_scope, server_scope, user_scope
 from shared.service import Call, Parts, handles
-from shared.store import Document
+from shared.sight import sight_changed
+from shared.store import Document, Filter
 
 MAX_SERVERS = 200
 
@@ -46,15 +57,15 @@ class Members:
         async with self._journal.change(call.origin, scope, mine) as change:
             invite = await usable_invite(change, params.invite)
             server = await change.find_one("servers", {"_id": server_id})
-            user = await change.find_one("users", {"_id": call.user_id})
-            if server is None or user is None:
+            if server is None:
                 raise NotFound("invite")
             already = await change.find_one("members", {"server_id": server_id, "user_id": call.user_id})
             if already:
                 return views.server_view(server, already, change.head(scope).rev)
             await must_have_room(change, call.user_id)
             rev = change.rev(scope)
-            member = new_member(server_id, call.user_id, change.now, rev)
+            user = await find_user(change, call.user_id)
+            member = new_member(server_id, user, change.now, rev)
             server["num_members"] += 1
             change.insert("members", member)
             change.update("servers", {"_id": server_id}, {"$inc": {"num_members": 1}})
@@ -83,6 +94,65 @@ class Members:
             change.record(mine, ServerDeleted(server_id=params.server_id, why="left"))
         return Empty()
 
+    @handles(GET_SERVER_MEMBERS)
+    async def get_server_members(self, call: Call, params: GetServerMembers) -> MemberPage | MembersDelta:
+        scope = server_scope(params.server_id)
+        after = _read_anchor(params.anchor)
+        async with self._store.snapshot() as snapshot:
+            here = await standing(snapshot, params.server_id, call.user_id)
+            head = await head_within(snapshot, scope)
+            changes = None
+            if params.since:
+                changes = await changes_since(snapshot, scope, params.since, head)
+            if changes is None or sight_changed(changes, call.user_id):
+                changes = None
+                query = {"server_id": params.server_id, **after}
+                order = [("name_key", 1), ("user_id", 1)]
+                found = await snapshot.find("members", query, params.amount + 1, sort=order)
+                touched: set[str] = set()
+            else:
+                touched = _touched(changes)
+                query = {"server_id": params.server_id, "user_id": {"$in": sorted(touched)}}
+                found = await snapshot.find("members", query, len(touched)) if touched else []
+        call.holds(scope.name, head.rev)
+        shown = found if changes is not None else found[: params.amount]
+        members = await self._views(call, shown)
+        if changes is not None:
+            gone = sorted(touched - {member.user.id for member in members})
+            return MembersDelta(rev=head.rev, updated=members, deleted=gone)
+        next_anchor = _anchor(shown[-1]) if len(found) > params.amount else None
+        return MemberPage(rev=head.rev, members=members, next_anchor=next_anchor, total=here.server["num_members"])
+
+    async def _views(self, call: Call, members: list[Document]) -> list[Member]:
+        profiles = await read_profiles(self._store, (member["user_id"] for member in members), call.user_id)
+        users = {user.id: user for user in profiles}
+        for user in profiles:
+            call.holds(user_scope(user.id).name, user.rev)
+        return [views.member_view(each, users[each["user_id"]]) for each in members if each["user_id"] in users]
+
+
+def _touched(changes: list[Entry]) -> set[str]:
+    touched = {params["member"]["user"]["id"] for params in happened(changes, "member_added")}
+    return touched | {params["user_id"] for params in happened(changes, "member_changed", "member_deleted")}
+
+
+def _anchor(member: Document) -> str:
+    """Opaque to clients: the place of the last member shown, which need not exist any more."""
+    return base64.urlsafe_b64encode(orjson.dumps([member["name_key"], member["user_id"]])).decode()
+
+
+def _read_anchor(anchor: str | None) -> Filter:
+    if anchor is None:
+        return {}
+    try:
+        name_key, user_id = orjson.loads(base64.urlsafe_b64decode(anchor))
+    except (ValueError, TypeError):
+        raise InvalidParams.of("anchor", "is none that get_server_members gave") from None
+    if not isinstance(name_key, str) or not isinstance(user_id, str):
+        raise InvalidParams.of("anchor", "is none that get_server_members gave")
+    later_id = {"name_key": name_key, "user_id": {"$gt": user_id}}
+    return {"$or": [{"name_key": {"$gt": name_key}}, later_id]}
+
 
 async def must_have_room(change: Change, user_id: str) -> None:
     """Raises Conflict for who is in as many servers as one can be."""
@@ -90,10 +160,21 @@ async def must_have_room(change: Change, user_id: str) -> None:
         raise Conflict(f"One can be in at most {MAX_SERVERS} servers; leave one first.")
 
 
-def new_member(server_id: str, user_id: str, joined: datetime, rev: int) -> Document:
+async def find_user(change: Change, user_id: str) -> Document:
+    """Who is to become a member. Their document is written, so that a rename at the same moment conflicts with it."""
+    user = await change.find_one("users", {"_id": user_id}, projection=PROFILE)
+    if user is None:
+        raise Unauthenticated("This account no longer exists.")
+    change.update("users", {"_id": user_id}, {"$inc": {"joins": 1}})
+    return user
+
+
+def new_member(server_id: str, user: Document, joined: datetime, rev: int) -> Document:
+    """`name_key` orders the list of members: the shown name in lower case."""
     return {
         "server_id": server_id,
-        "user_id": user_id,
+        "user_id": user["_id"],
+        "name_key": user["display_name"].lower(),
         "roles": [],
         "nick": None,
         "joined_date": joined,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from services.guilds import views
 from services.guilds.channels import new_channel
 from services.guilds.invites import usable_invite
-from services.guilds.members import MAX_SERVERS, must_have_room, new_member
+from services.guilds.members import MAX_SERVERS, find_user, must_have_room, new_member
 from services.guilds.standing import standing
 from shared.errors import NotFound
 from shared.ids import new_id
-from shared.journal.reader import head_within
+from shared.journal.entry import Entry, happened
+from shared.journal.reader import changes_since, head_within
 from shared.permissions import EVERYONE_RULES
 from shared.protocol.server import (
     ADD_SERVER,
@@ -22,12 +23,15 @@ from shared.protocol.server import (
     GetServers,
     Server,
     ServerAdded,
+    ServerDelta,
+    ServersDelta,
 )
 from shared.protocol.server import (
     Servers as ServerList,
 )
 from shared.scopes import channel_scope, self_scope, server_scope
 from shared.service import Call, Parts, handles
+from shared.sight import sight_changed
 from shared.store import Document, Snapshot
 
 
@@ -65,7 +69,8 @@ class Servers:
                 "rev": rev,
             }
             general = new_channel(server_id, "general", 0, rev)
-            member = new_member(server_id, call.user_id, change.now, rev)
+            user = await find_user(change, call.user_id)
+            member = new_member(server_id, user, change.now, rev)
             change.insert("servers", server)
             change.insert("roles", everyone)
             change.insert("channels", general)
@@ -84,20 +89,24 @@ class Servers:
             return change.returns(added)
 
     @handles(GET_SERVERS)
-    async def get_servers(self, call: Call, params: GetServers) -> ServerList:
+    async def get_servers(self, call: Call, params: GetServers) -> ServerList | ServersDelta:
         mine = self_scope(call.user_id)
         async with self._store.snapshot() as snapshot:
             head = await head_within(snapshot, mine)
+            call.holds(mine.name, head.rev)
+            if params.since is not None:
+                changes = await changes_since(snapshot, mine, params.since, head)
+                if changes is not None:
+                    return await _servers_delta(snapshot, call.user_id, changes, head.rev)
             ids = await _server_ids(snapshot, call.user_id)
             if params.user_id is not None and params.user_id != call.user_id:
                 ids &= await _server_ids(snapshot, params.user_id)
             servers = await snapshot.find("servers", {"_id": {"$in": sorted(ids)}}, MAX_SERVERS)
-        call.holds(mine.name, head.rev)
         listed = [views.server_listing(server) for server in sorted(servers, key=lambda server: server["_id"])]
         return ServerList(rev=head.rev, servers=listed)
 
     @handles(GET_SERVER)
-    async def get_server(self, call: Call, params: GetServer) -> FullServerPreview:
+    async def get_server(self, call: Call, params: GetServer) -> FullServerPreview | ServerDelta:
         async with self._store.snapshot() as snapshot:
             if params.invite is not None:
                 invite = await usable_invite(snapshot, params.invite)
@@ -109,9 +118,28 @@ class Servers:
                 return FullServerPreview(**dict(views.server_preview(server, head.rev)))
             assert params.server_id is not None  # noqa: S101 - the contract wants one of both
             here = await standing(snapshot, params.server_id, call.user_id)
-            head = await head_within(snapshot, server_scope(params.server_id))
-        call.holds(server_scope(params.server_id).name, head.rev)
-        return FullServer(**dict(views.server_view(here.server, here.member, head.rev)))
+            scope = server_scope(params.server_id)
+            head = await head_within(snapshot, scope)
+            call.holds(scope.name, head.rev)
+            changes = None
+            if params.since:
+                changes = await changes_since(snapshot, scope, params.since, head)
+        view = views.server_view(here.server, here.member, head.rev)
+        if changes is None or sight_changed(changes, call.user_id):
+            return FullServer(**dict(view))
+        touched = bool(happened(changes, "server_updated"))
+        return ServerDelta(rev=head.rev, updated=[view] if touched else [], deleted=[])
+
+
+async def _servers_delta(snapshot: Snapshot, user_id: str, changes: list[Entry], rev: int) -> ServersDelta:
+    touched = {params["server"]["id"] for params in happened(changes, "server_added")}
+    touched |= {params["server_id"] for params in happened(changes, "server_deleted")}
+    if not touched:
+        return ServersDelta(rev=rev, updated=[], deleted=[])
+    ids = touched & await _server_ids(snapshot, user_id)
+    servers = await snapshot.find("servers", {"_id": {"$in": sorted(ids)}}, MAX_SERVERS)
+    updated = [views.server_listing(server) for server in sorted(servers, key=lambda server: server["_id"])]
+    return ServersDelta(rev=rev, updated=updated, deleted=sorted(touched - {each.id for each in updated}))
 
 
 async def _server_ids(snapshot: Snapshot, user_id: str) -> set[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shared.permissions import VIEW_CHANNEL, MemberRights, ServerRights, channel_rules, roles_with_access
-from shared.protocol.channel import CategoryListing, Channel, ChannelListing, Overwrite
-from shared.protocol.server import Me, Role, Server, ServerListing, ServerPreview
+from shared.protocol.account import User
+from shared.protocol.channel import CategoryListing, Channel, ChannelListing, ChannelPlace, Overwrite
+from shared.protocol.server import Me, Member, Role, Server, ServerListing, ServerPreview
 from shared.rights import channel_overwrites
 from shared.store import Document
 
@@ -62,6 +63,22 @@ def channel_listing(channels: Iterable[Document]) -> list[CategoryListing]:
     """Channels without a category stand first, under `id: null`."""
     listed = [ChannelListing(id=channel["_id"], name=channel["name"]) for channel in channels]
     return [CategoryListing(id=None, name=None, position=None, channels=listed)]
+
+
+def channel_place(channel: Document) -> ChannelPlace:
+    return ChannelPlace(
+        id=channel["_id"],
+        name=channel["name"],
+        category_id=channel["category_id"],
+        position=channel["position"],
+        rev=channel["rev"],
+    )
+
+
+def member_view(member: Document, user: User) -> Member:
+    return Member(
+        user=user, roles=member["roles"], nick=member["nick"], joined_date=member["joined_date"], rev=member["rev"]
+    )
 
 
 def channel_view(channel: Document, rights: ServerRights, last_message_id: int) -> Channel:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.messages.views import message_view
-from shared.journal.reader import read_heads
+from shared.journal.entry import happened
+from shared.journal.reader import changes_since, head_within, read_heads
 from shared.profiles import read_profiles
-from shared.protocol.message import GET_MESSAGE_CHUNK, GetMessageChunk, Message, MessageChunk
+from shared.protocol.account import User
+from shared.protocol.message import GET_MESSAGE_CHUNK, GetMessageChunk, Message, MessageChunk, MessagesDelta
+from shared.rights import Sight
 from shared.scopes import user_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document, Filter, Store, translated
@@ -32,18 +35,16 @@ class Chunks:
         self._rights = parts.rights
 
     @handles(GET_MESSAGE_CHUNK)
-    async def get_message_chunk(self, call: Call, params: GetMessageChunk) -> MessageChunk:
+    async def get_message_chunk(self, call: Call, params: GetMessageChunk) -> MessageChunk | MessagesDelta:
         sight = await self._rights.sight(params.channel_id, call.user_id, fresh=call.attempt > 0)
+        if params.since is not None and (delta := await self._delta(call, sight, params.since)) is not None:
+            return delta
         # The head is read before the page: a page may hold something newer than it says, never less.
         head = (await read_heads(self._store, [sight.scope.name]))[sight.scope.name]
         page = await _read_page(self._store, params)
-        mentioned = {user_id for message in page.messages for user_id in message.mentions}
-        authors = {message.author_id for message in [*page.messages, *page.replies]}
-        users = await read_profiles(self._store, authors | mentioned, call.user_id)
+        users = await self._users(call, [*page.messages, *page.replies])
         await self._rights.unchanged(sight)
         call.holds(sight.scope.name, head.rev)
-        for user in users:
-            call.holds(user_scope(user.id).name, user.rev)
         return MessageChunk(
             rev=head.rev,
             messages=page.messages,
@@ -52,6 +53,36 @@ class Chunks:
             users=users,
             replies=page.replies,
         )
+
+    async def _delta(self, call: Call, sight: Sight, since: int) -> MessagesDelta | None:
+        """What changed in the whole channel after `since`, or None when it can't be proved or is too much."""
+        async with self._store.snapshot() as snapshot:
+            head = await head_within(snapshot, sight.scope)
+            changes = await changes_since(snapshot, sight.scope, since, head)
+            if changes is None:
+                return None
+            touched = {params["message"]["id"] for params in happened(changes, "message_added")}
+            touched |= {params["message_id"] for params in happened(changes, "message_changed", "message_deleted")}
+            query: Filter = {"channel_id": sight.channel_id, "id": {"$in": sorted(touched)}, "live": True}
+            found = await snapshot.find("messages", query, len(touched), sort=[("id", 1)]) if touched else []
+        updated = [message_view(message) for message in found]
+        if len(_fitting(updated, {})) < len(updated):
+            return None
+        users = await self._users(call, updated)
+        await self._rights.unchanged(sight)
+        call.holds(sight.scope.name, head.rev)
+        gone = sorted(touched - {message.id for message in updated})
+        return MessagesDelta(rev=head.rev, updated=updated, deleted=gone, users=users)
+
+    async def _users(self, call: Call, messages: list[Message]) -> list[User]:
+        """The authors and the mentioned; the client hears of them from now on."""
+        shown = {message.author_id for message in messages} | {
+            each for message in messages for each in message.mentions
+        }
+        users = await read_profiles(self._store, shown, call.user_id)
+        for user in users:
+            call.holds(user_scope(user.id).name, user.rev)
+        return users
 
 
 async def _read_page(store: Store, params: GetMessageChunk) -> _Page:

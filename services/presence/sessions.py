@@ -6,23 +6,31 @@ from datetime import UTC, datetime, timedelta
 
 from shared.errors import Unauthenticated, Unavailable
 from shared.ids import new_id, new_token, token_digest
+from shared.journal.reader import read_heads
 from shared.profiles import PROFILE, profile
 from shared.protocol.account import (
     CHECK_SESSIONS,
+    DELETE_SESSION,
+    GET_SESSIONS,
     IDENTIFY,
     LOGOUT,
     SESSION_ENDED_SUBJECT,
-    Authenticate,
     CheckSessions,
+    DeleteSession,
     EndedSessions,
+    Identify,
     Identity,
+    Session,
+    SessionList,
 )
 from shared.protocol.contract import Empty, NoParams
+from shared.scopes import self_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document, translated
 from shared.telemetry import logger
 
 _SLIDE_AFTER = timedelta(hours=1)
+_LISTED = 200
 
 
 class Sessions:
@@ -47,7 +55,7 @@ class Sessions:
         return document, token
 
     @handles(IDENTIFY)
-    async def identify(self, _call: Call, params: Authenticate) -> Identity:
+    async def identify(self, _call: Call, params: Identify) -> Identity:
         with translated():
             session = await self._store["sessions"].find_one({"token": token_digest(params.token)})
             if session is None or session["expires_date"].replace(tzinfo=UTC) <= _now():
@@ -61,6 +69,34 @@ class Sessions:
     @handles(LOGOUT)
     async def logout(self, call: Call, _params: NoParams) -> Empty:
         await self._end(call.session_id)
+        return Empty()
+
+    @handles(GET_SESSIONS)
+    async def get_sessions(self, call: Call, _params: NoParams) -> SessionList:
+        scope = self_scope(call.user_id)
+        head = (await read_heads(self._store, [scope.name]))[scope.name]
+        mine = {"user_id": call.user_id, "expires_date": {"$gt": _now()}}
+        with translated():
+            found = await self._store["sessions"].find(mine).sort("used_date", -1).to_list(_LISTED)
+        sessions = [
+            Session(
+                id=session["_id"],
+                device=session["device"],
+                created_date=session["created_date"],
+                used_date=session["used_date"],
+                current=session["_id"] == call.session_id,
+            )
+            for session in found
+        ]
+        return SessionList(rev=head.rev, sessions=sessions)
+
+    @handles(DELETE_SESSION)
+    async def delete_session(self, call: Call, params: DeleteSession) -> Empty:
+        mine = {"_id": params.session_id, "user_id": call.user_id}
+        with translated():
+            found = await self._store["sessions"].find_one(mine, projection={"_id": 1})
+        if found is not None:
+            await self._end(params.session_id)
         return Empty()
 
     @handles(CHECK_SESSIONS)

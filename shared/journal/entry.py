@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -34,9 +34,10 @@ class Origin:
 class Entry:
     """One revision of one scope. An entry without events still counts: revisions are dense.
 
-    `events` are `{name, params, to?, own?}`: `to` narrows the audience, `own` is `{user_id, params}`, laid over the
-    params for that user alone. `last_id` is the channel's last message id as of this entry; `perm_rev` the revision
-    of the server's scope up to which permissions must be known to judge it.
+    `events` are `{name, params, to?, own?, users?}`: `to` narrows the audience; `own` is `{user_id, params}`, laid over
+    the params for that user alone; `users` are the whole users in it, with their revisions. `last_id` is the channel's
+    last message id as of this entry; `perm_rev` the revision of the server's scope up to which permissions must be
+    known to judge it.
     """
 
     scope: Scope
@@ -109,6 +110,13 @@ def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, An
     record: dict[str, Any] = {"name": event.name, "params": event.model_dump(mode="json")}
     if event.audience is not Audience.SCOPE:
         record["to"] = event.audience.value
+    if users := event.users():
+        record["users"] = users
     if own:
         record["own"] = dict(own)
     return record
+
+
+def happened(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
+    """The params of all events of these names, in order."""
+    return [event["params"] for entry in entries for event in entry.events if event["name"] in names]

@@ -10,6 +10,7 @@ from shared.scopes import Scope
 from shared.store import Document, Snapshot, Store, translated
 
 _ENTRIES_BYTES = 2 << 20
+DELTA_LIMIT = 100
 
 
 def head_lookup(local_field: str) -> list[Document]:
@@ -40,6 +41,23 @@ async def head_within(snapshot: Snapshot, scope: Scope) -> Head:
     """The head as the snapshot has it."""
     newest = await snapshot.find_one("journal", {"scope": scope.name}, sort=[("rev", -1)], projection=_HEAD)
     return Head(newest["rev"], newest.get("last_id", 0)) if newest else Head()
+
+
+async def changes_since(snapshot: Snapshot, scope: Scope, since: int, head: Head) -> list[Entry] | None:
+    """Every entry after `since`, up to the snapshot's head; None when they cannot be proved to be all, or are many.
+
+    A scope that is made together with what is in it (a server, a user) has no events of its first revision: there a
+    `since` of 0 must be answered in full.
+    """
+    if since > head.rev or head.rev - since > DELTA_LIMIT:
+        return None
+    if since == head.rev:
+        return []
+    query: Document = {"scope": scope.name, "rev": {"$gt": since, "$lte": head.rev}}
+    documents = await snapshot.find("journal", query, DELTA_LIMIT, sort=[("rev", 1)])
+    if len(documents) < head.rev - since:
+        return None  # pruned
+    return [entry for entry in map(from_document, documents) if isinstance(entry, Entry)]
 
 
 async def read_entries(store: Store, scope: str, after: int, limit: int) -> list[dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from shared.protocol.contract import Empty, Entity, Method, NoParams, Params
-from shared.protocol.fields import DisplayName, Id, Password, Rev, Title, Token, UserName
+from shared.protocol.contract import Delta, Empty, Entity, Event, Method, NoParams, Params
+from shared.protocol.fields import Date, DisplayName, Id, Password, Rev, StatusText, Title, Token, UserName
 
 SESSION_ENDED_SUBJECT = "session.ended"
 """On NATS, with the session's id: a hint to every gateway that its sockets are to be closed."""
@@ -46,19 +46,41 @@ class LoggedIn(Entity):
 
 
 class Authenticate(Params):
+    """`resume`: the positions of what is cached; `members`: the servers whose members are."""
+
+    token: Token
+    resume: dict[str, Rev] | None = None
+    members: list[Id] = Field(default_factory=list, max_length=200)
+
+
+class Identify(Params):
     token: Token
 
 
-class Authenticated(Entity):
-    """The reply without `resume`: `current` names self and every server with its revision."""
+class Resume(Params):
+    scopes: dict[str, Rev]
+    members: list[Id] = Field(default_factory=list, max_length=200)
+
+
+class Resumed(Entity):
+    """What was cached, sorted: `current` up to a revision, `stale` to be asked for, `gone` to be dropped."""
+
+    current: dict[str, int]
+    stale: list[str]
+    gone: list[str]
+
+
+class Authenticated(Resumed):
+    """Without `resume`, `current` names self and every server with its revision."""
 
     user: User
     session_id: str
     epoch: str
     protocol: Literal[1] = 1
-    current: dict[str, int]
-    stale: list[str]
-    gone: list[str]
+
+
+class Forget(Params):
+    scopes: Annotated[list[str], Field(max_length=5000)]
 
 
 class Identity(Entity):
@@ -77,6 +99,62 @@ class EndedSessions(Entity):
     session_ids: list[str]
 
 
+class Session(Entity):
+    """A login. `current` is the one that asks."""
+
+    id: str
+    device: str | None
+    created_date: Date
+    used_date: Date
+    current: bool
+
+
+class SessionList(Entity):
+    rev: int
+    full: Literal[True] = True
+    sessions: list[Session]
+
+
+class DeleteSession(Params):
+    session_id: Id
+
+
+class GetUsers(Params):
+    users: Annotated[dict[str, Rev], Field(max_length=100)]
+
+
+class UserList(Entity):
+    rev: int
+    full: Literal[True] = True
+    users: list[User]
+
+
+class UserChanges(Params):
+    """`null` clears `status_text`; a display name cannot be cleared."""
+
+    display_name: DisplayName | None = None
+    status_text: StatusText | None = None
+
+    @field_validator("display_name")
+    @classmethod
+    def _stays(cls, value: str | None) -> str | None:
+        if value is None:
+            raise ValueError("cannot be cleared")
+        return value
+
+
+class UpdateUser(Params):
+    changes: UserChanges
+
+
+class UserChanged(Event):
+    """Only what changed; `was` is the user's revision before."""
+
+    user_id: str
+    changes: dict[str, Any]
+    was: int
+
+
 class GetUser(Params):
     user_id: Id | None = None
     since: Rev | None = None
@@ -86,6 +164,10 @@ class FullUser(User):
     full: Literal[True] = True
 
 
+class UserDelta(Delta[User, str]):
+    """The user, if it changed."""
+
+
 class Pong(Entity):
     time: int
 
@@ -93,8 +175,16 @@ class Pong(Entity):
 REGISTER = Method("register", "presence", Register, LoggedIn, cost=5, entrance=True)
 LOGIN = Method("login", "presence", Login, LoggedIn, cost=5, entrance=True)
 AUTHENTICATE = Method("authenticate", "gateway", Authenticate, Authenticated, entrance=True)
-IDENTIFY = Method("identify", "presence", Authenticate, Identity, internal=True)
+IDENTIFY = Method("identify", "presence", Identify, Identity, internal=True)
 CHECK_SESSIONS = Method("check_sessions", "presence", CheckSessions, EndedSessions, internal=True)
+RESUME = Method("resume", "gateway", Resume, Resumed)
+FORGET = Method("forget", "gateway", Forget, Empty)
 LOGOUT = Method("logout", "presence", NoParams, Empty)
-GET_USER = Method("get_user", "presence", GetUser, FullUser, reads="user:{user_id}")
+GET_SESSIONS = Method("get_sessions", "presence", NoParams, SessionList)
+DELETE_SESSION = Method("delete_session", "presence", DeleteSession, Empty)
+GET_USER: Method[GetUser, FullUser | UserDelta] = Method(
+    "get_user", "presence", GetUser, FullUser, delta=UserDelta, reads="user:{user_id}"
+)
+GET_USERS = Method("get_users", "presence", GetUsers, UserList)
+UPDATE_USER = Method("update_user", "presence", UpdateUser, User)
 PING = Method("ping", "gateway", NoParams, Pong, entrance=True)

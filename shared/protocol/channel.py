@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.protocol.contract import Entity, Event, Method, Params
+from shared.protocol.contract import Delta, Entity, Event, Method, Params
 from shared.protocol.fields import Description, Id, Nonce, Rev, Title
 
 
@@ -26,6 +26,29 @@ class ServerChannels(Entity):
     rev: int
     full: Literal[True] = True
     categories: list[CategoryListing]
+
+
+class ChannelPlace(Entity):
+    """A channel as a list of them shows it, with where it stands."""
+
+    id: str
+    name: str
+    category_id: str | None
+    position: float
+    rev: int
+
+
+class CategoryPlace(Entity):
+    id: str
+    name: str
+    position: float
+    rev: int
+
+
+class ServerChannelsDelta(Delta[ChannelPlace, str]):
+    """`updated` channels and `categories`; `deleted` holds ids of both kinds."""
+
+    categories: list[CategoryPlace]
 
 
 class Overwrite(Entity):
@@ -69,7 +92,12 @@ class ChannelAdded(Event):
     at: int
 
 
-GET_SERVER_CHANNELS = Method(
-    "get_server_channels", "guilds", GetServerChannels, ServerChannels, reads="server:{server_id}"
+GET_SERVER_CHANNELS: Method[GetServerChannels, ServerChannels | ServerChannelsDelta] = Method(
+    "get_server_channels",
+    "guilds",
+    GetServerChannels,
+    ServerChannels,
+    delta=ServerChannelsDelta,
+    reads="server:{server_id}",
 )
 ADD_CHANNEL = Method("add_channel", "guilds", AddChannel, Channel)

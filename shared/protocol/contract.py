@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 P = TypeVar("P", bound="Params")
 R = TypeVar("R", bound=BaseModel)
+E = TypeVar("E", bound="Entity")
+K = TypeVar("K", str, int)
 
 
 class Params(BaseModel):
@@ -27,6 +29,15 @@ class Entity(BaseModel):
 
 class Empty(Entity):
     """Nothing more than that it was done."""
+
+
+class Delta(Entity, Generic[E, K]):
+    """The answer to `since`: what changed after it, and what is gone or no longer visible."""
+
+    rev: int
+    full: Literal[False] = False
+    updated: list[E]
+    deleted: list[K]
 
 
 class NoParams(Params):
@@ -46,15 +57,19 @@ class Method(Generic[P, R]):
     """One method of the wire.
 
     `reads` is the scope a `get_*` reads, as a template over its params (`server:{server_id}`): while the call is
-    under way that scope's events on the same connection wait. `"*"` means any scope, where params do not tell.
-    `entrance` methods work before `authenticate`; `internal` ones are never reachable by a client.
+    under way that scope's events on the same connection wait.
+    `delta` is the form of the reply to a `since`. `loads_members`: from its reply on, the connection hears the
+    member events of the server named. `entrance` methods work before `authenticate`; `internal` ones are never
+    reachable by a client.
     """
 
     name: str
     service: str
     params: type[P]
     result: type[R]
+    delta: type[BaseModel] | None = None
     reads: str = ""
+    loads_members: bool = False
     cost: float = 1
     entrance: bool = False
     internal: bool = False
@@ -69,6 +84,10 @@ class Event(Entity):
 
     audience: ClassVar[Audience] = Audience.SCOPE
     name: ClassVar[str] = ""
+
+    def users(self) -> dict[str, int]:
+        """The whole users in it, with their revisions: who is told hears of them from then on."""
+        return {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.protocol.account import User
-from shared.protocol.contract import Empty, Entity, Event, Method, Params
+from shared.protocol.contract import Delta, Empty, Entity, Event, Method, Params
 from shared.protocol.fields import Amount, Anchor, Content, Date, Id, MessageId, Nonce, Rev
 
 
@@ -89,6 +89,12 @@ class MessageChunk(Entity):
     replies: list[Message]
 
 
+class MessagesDelta(Delta[Message, int]):
+    """Of the whole channel, with the users that a page would have."""
+
+    users: list[User]
+
+
 class MessageAdded(Event):
     message: Message
 
@@ -108,4 +114,11 @@ class MessageDeleted(Event):
 ADD_MESSAGE = Method("add_message", "messages", AddMessage, Message)
 UPDATE_MESSAGE = Method("update_message", "messages", UpdateMessage, Message)
 DELETE_MESSAGE = Method("delete_message", "messages", DeleteMessage, Empty)
-GET_MESSAGE_CHUNK = Method("get_message_chunk", "messages", GetMessageChunk, MessageChunk, reads="channel:{channel_id}")
+GET_MESSAGE_CHUNK: Method[GetMessageChunk, MessageChunk | MessagesDelta] = Method(
+    "get_message_chunk",
+    "messages",
+    GetMessageChunk,
+    MessageChunk,
+    delta=MessagesDelta,
+    reads="channel:{channel_id}",
+)

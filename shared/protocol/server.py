@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from shared.protocol.account import User
 from shared.protocol.channel import CategoryListing
-from shared.protocol.contract import Audience, Empty, Entity, Event, Method, Params
-from shared.protocol.fields import Date, Description, Id, ImageHash, InviteCode, Nonce, Rev, Title
+from shared.protocol.contract import Audience, Delta, Empty, Entity, Event, Method, Params
+from shared.protocol.fields import Amount, Date, Description, Id, ImageHash, InviteCode, Nonce, Rev, Title
 
 
 class Me(Entity):
@@ -84,6 +84,35 @@ class Invite(Entity):
     expires_date: Date | None
 
 
+class ServersDelta(Delta[ServerListing, str]):
+    """The servers I came into, and those I am no longer in."""
+
+
+class ServerDelta(Delta[Server, str]):
+    """The server, if it or my membership changed."""
+
+
+class Members(Entity):
+    """A page in the order of shown names. `total` is the server's, `next_anchor` null on the last page."""
+
+    rev: int
+    full: Literal[True] = True
+    members: list[Member]
+    next_anchor: str | None
+    total: int
+
+
+class MembersDelta(Delta[Member, str]):
+    """Members that came or changed, and the users who are none any more."""
+
+
+class GetServerMembers(Params):
+    server_id: Id
+    amount: Amount
+    anchor: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    since: Rev | None = None
+
+
 class AddServer(Params):
     name: Title
     image: ImageHash | None = None
@@ -141,6 +170,9 @@ class MemberAdded(Event):
     audience = Audience.MEMBERS
     member: Member
 
+    def users(self) -> dict[str, int]:
+        return {self.member.user.id: self.member.user.rev}
+
 
 class MemberDeleted(Event):
     audience = Audience.MEMBERS
@@ -148,8 +180,21 @@ class MemberDeleted(Event):
 
 
 ADD_SERVER = Method("add_server", "guilds", AddServer, Server)
-GET_SERVERS = Method("get_servers", "guilds", GetServers, Servers, reads="self:{me}")
-GET_SERVER = Method("get_server", "guilds", GetServer, FullServerPreview, reads="server:{server_id}")
+GET_SERVERS: Method[GetServers, Servers | ServersDelta] = Method(
+    "get_servers", "guilds", GetServers, Servers, delta=ServersDelta, reads="self:{me}"
+)
+GET_SERVER: Method[GetServer, FullServerPreview | ServerDelta] = Method(
+    "get_server", "guilds", GetServer, FullServerPreview, delta=ServerDelta, reads="server:{server_id}"
+)
+GET_SERVER_MEMBERS: Method[GetServerMembers, Members | MembersDelta] = Method(
+    "get_server_members",
+    "guilds",
+    GetServerMembers,
+    Members,
+    delta=MembersDelta,
+    reads="server:{server_id}",
+    loads_members=True,
+)
 JOIN_SERVER = Method("join_server", "guilds", JoinServer, Server)
 LEAVE_SERVER = Method("leave_server", "guilds", LeaveServer, Empty)
 ADD_INVITE = Method("add_invite", "guilds", AddInvite, Invite)

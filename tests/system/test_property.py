@@ -278,8 +278,11 @@ class World:
     async def read(self, step: Step) -> None:
         """Pages and lists in the middle of it all, with a `since`; the cache takes them as any others."""
         channel_id = self.pick_channel(step)
-        page = {"channel_id": channel_id, "amount": 1 + step.target, "anchor": 0, "direction": True, "since": 0}
-        listing = asyncio.create_task(self.ask(step, "get_servers", since=0))
+        cache = self.devices[step.device].cache
+        known = cache.position(f"channel:{channel_id}") if step.target % 2 else 0
+        page = {"channel_id": channel_id, "amount": 1 + step.target, "anchor": 0, "direction": True, "since": known}
+        since = cache.position(f"self:{cache.user_id}") if step.target % 3 else 0
+        listing = asyncio.create_task(self.ask(step, "get_servers", since=since))
         _, reason = await self.ask(step, "get_message_chunk", **page)
         self.expect(step, self.server_of(channel_id), reason, "")
         await listing
