@@ -112,6 +112,8 @@ class Cache:
     _orders: dict[str, _Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
+    _scopes_of: dict[str, set[str]] = field(default_factory=dict)
+    """All channels of a server since I came in, also when a reply said it is gone: the event is still to come."""
     _newest: dict[str, int] = field(default_factory=dict)
 
     def apply(self, item: Received) -> None:
@@ -171,11 +173,19 @@ class Cache:
         if event.scope in self._gone:
             self._violate(f"{event.method} of {event.scope} after it was gone")
             return
+        if not self._told_of(event.scope):
+            self._violate(f"{event.method} of {event.scope} before anything told of it")
         for broken in self._order(event.scope).take(event, dense=kind_of(event.scope) in DENSE):
             self._violate(f"{event.method} of {event.scope}: {broken}")
         handler = getattr(self, f"_{event.method}", None)
         if handler is not None:
             handler(event)
+
+    def _told_of(self, scope: str) -> bool:
+        """What I don't know I hear nothing of; while I have not loaded all, there may be channels I can't know."""
+        if kind_of(scope) == "channel" and not (self.listed and self._channels_known >= self.servers.keys()):
+            return True
+        return self._order(scope).position is not None or scope.partition(":")[2] in self.channels
 
     def _server_added(self, event: Event) -> None:
         params = event.params
@@ -191,16 +201,15 @@ class Cache:
 
     def _server_deleted(self, event: Event) -> None:
         server_id = event.params["server_id"]
-        for channel_id in self._channels_of(server_id):
-            self._drop(f"channel:{channel_id}")
-        self._drop(f"server:{server_id}")
+        for scope in self._scopes_of.pop(server_id, set()) | {f"server:{server_id}"}:
+            self._drop(scope)
         self._forget_server(server_id)
 
     def _channel_added(self, event: Event) -> None:
         channel: Entity = event.params["channel"]
         entity = {name: channel[name] for name in ("id", "name", "category_id")}
         known = self.channels.get(channel["id"])
-        self.channels[channel["id"]] = _Channel(channel["server_id"], entity, known is not None and known.complete)
+        self._put_channel(channel["server_id"], entity, complete=known is not None and known.complete)
         self._begin(f"channel:{channel['id']}", event.params["at"])
 
     def _message_added(self, event: Event) -> None:
@@ -328,7 +337,11 @@ class Cache:
         for channel_id, entity in listed.items():
             self._gone.discard(f"channel:{channel_id}")
             known = self.channels.get(channel_id)
-            self.channels[channel_id] = _Channel(server_id, entity, known is not None and known.complete)
+            self._put_channel(server_id, entity, complete=known is not None and known.complete)
+
+    def _put_channel(self, server_id: str, entity: Entity, *, complete: bool) -> None:
+        self.channels[entity["id"]] = _Channel(server_id, entity, complete)
+        self._scopes_of.setdefault(server_id, set()).add(f"channel:{entity['id']}")
 
     def _forget_server(self, server_id: str) -> None:
         self.servers.pop(server_id, None)

@@ -54,6 +54,7 @@ def cache() -> Cache:
     """Authenticated at 3, in one server with one channel of one message."""
     made = Cache(ME)
     made.apply(reply("authenticate", {"current": {f"self:{ME}": 3}}))
+    made.apply(reply("get_servers", {"rev": 3, "full": True, "servers": []}))
     made.apply(joined(4))
     made.apply(page(1, message(1, 1, "first")))
     assert not made.violations
@@ -70,6 +71,8 @@ BROKEN: dict[str, tuple[list[Event | Reply], str]] = {
     "an older reply": ([said(2, 2), page(1, message(1, 1))], "at 1 after the event 2"),
     "a message after leaving": ([left(5), said(2, 2)], "after it was gone"),
     "a channel after leaving": ([left(5), event("channel_added", f"server:{SERVER}", 2)], "after it was gone"),
+    "an unknown server": ([event("x", "server:t", 1)], "before anything told of it"),
+    "an unknown channel": ([event("x", "channel:t", 1)], "before anything told of it"),
     "an id again": ([said(5, 2), said(4, 3)], "message 4 of"),
     "another rev inside": ([event("message_added", f"channel:{CHANNEL}", 2, message=message(2, 3))], "of rev 3"),
     "half a change": ([event("x", f"channel:{CHANNEL}", 2, more=True), said(2, 3)], "before the last event of 2"),
@@ -119,3 +122,10 @@ def test_coming_back_begins_anew(cache: Cache) -> None:
         cache.apply(item)
     assert not cache.violations
     assert sorted(cache.messages[CHANNEL]) == [9, 10]
+
+
+def test_a_list_may_tell_of_leaving_before_the_event_does(cache: Cache) -> None:
+    for item in (reply("get_servers", {"rev": 5, "servers": []}), said(2, 2), left(5), joined(6, channel_rev=7)):
+        cache.apply(item)
+    cache.apply(said(8, 8))
+    assert not cache.violations

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.cache import Device, fresh_view
 from tests.client import Client, RpcError
-from tests.rig import People, refused
+from tests.rig import People, Room, refused
 
 
 async def contents(client: Client, channel_id: str) -> list[str]:
@@ -150,6 +150,47 @@ async def test_no_reply_is_older_than_an_event_before_it(people: People) -> None
         for device in [*devices, *came_late]:
             if device.cache.user_id == person.id:
                 await device.equals(view, {})
+
+
+async def come_and_go(device: Device, room: Room, times: int) -> None:
+    """Leaves the room's server and joins it again, so many times."""
+    code = (await room.owner.call("add_invite", server_id=room.server_id))["code"]
+    for _ in range(times):
+        await device.client.call("leave_server", server_id=room.server_id)
+        await device.client.call("join_server", invite=code)
+
+
+async def keep_talking(client: Client, room: Room, until: asyncio.Future[Any]) -> None:
+    """New channels, and at once messages in them."""
+    for number in itertools.count():
+        if until.done():
+            return
+        channel = room.channel_id
+        if number % 4 == 0 and number < 120:
+            channel = (await client.call("add_channel", server_id=room.server_id, name=f"{number}"))["id"]
+        for _ in range(3):
+            await client.call("add_message", channel_id=channel, content=f"{number}")
+
+
+async def keep_listing(client: Client, room: Room, until: asyncio.Future[Any]) -> None:
+    """So that events wait for replies: in the scopes read, and behind those in others."""
+    while not until.done():
+        lists = [client.call("get_servers") for _ in range(3)]
+        lists += [client.call("get_server_channels", server_id=room.server_id) for _ in range(3)]
+        failed = [one for one in await asyncio.gather(*lists, return_exceptions=True) if isinstance(one, BaseException)]
+        assert all(isinstance(one, RpcError) and one.reason == "not_found" for one in failed)
+
+
+async def test_nothing_is_heard_of_what_one_was_not_told_of(people: People) -> None:
+    """A user comes and goes while the owner makes channels and talks in them, and lists keep events waiting."""
+    room = await people.room(new=True)
+    here, there = await people.device(room.member_is, 0), await people.device(room.member_is, 1)
+    moving = asyncio.ensure_future(come_and_go(here, room, 25))
+    listing = [keep_listing(device.client, room, moving) for device in (here, there)]
+    await asyncio.gather(moving, keep_talking(room.owner, room, moving), *listing)
+    view = await fresh_view(people.system.url(0), room.member_is.token)
+    for device in (here, there):
+        await device.equals(view, {})
 
 
 async def test_who_reads_too_slowly_is_cut_off_and_nobody_else(people: People) -> None:

@@ -86,6 +86,8 @@ class World:
     deleting: set[tuple[str, int]] = field(default_factory=set)
     """The messages that the steps under way would delete."""
     replaced: list[Device] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    """What each user saw when it was last read; anew whenever something but a `get_*` has succeeded since."""
     counter: itertools.count[int] = field(default_factory=itertools.count)
 
     async def begin(self) -> None:
@@ -137,9 +139,12 @@ class World:
     async def ask(self, step: Step, method: str, **params: Any) -> tuple[Any, str]:
         """The result, or the reason there is none."""
         try:
-            return await self.devices[step.device].client.call(method, **params), ""
+            result = await self.devices[step.device].client.call(method, **params)
         except RpcError as error:
             return None, error.reason
+        if not method.startswith("get_"):
+            self.views.clear()
+        return result, ""
 
     def expect(self, step: Step, server: Server, reason: str, *due: str) -> None:
         """Members get what is due, a result (``""``) or a reason; others `not_found`; who joins or leaves, either."""
@@ -153,7 +158,8 @@ class World:
         if len(self.servers) >= MOST_SERVERS:
             return
         client = self.devices[step.device].client
-        made = await client.call("add_server", name=f"server {step.text}")
+        made, reason = await self.ask(step, "add_server", name=f"server {step.text}")
+        assert not reason
         invite = await client.call("add_invite", server_id=made["id"])
         channel = await general(client, made["id"])
         self.servers.append(Server(made["id"], self.user(step), invite["code"], {self.user(step)}, [channel]))
@@ -241,6 +247,7 @@ class World:
 
     def remember(self, step: Step, result: dict[str, Any]) -> None:
         """Takes over a message as it was acknowledged, unless a later state of it was."""
+        self.views.clear()
         key = (result["channel_id"], result["id"])
         known = self.messages.setdefault(key, Message(key, self.user(step), result["content"], result["rev"]))
         if result["rev"] > known.rev:
@@ -297,13 +304,13 @@ class World:
 
     async def check(self) -> None:
         """The database shows what was acknowledged, and every device what the database shows."""
-        numbered = enumerate(self.people)
-        views = await asyncio.gather(*(fresh_view(self.system.url(n % 2), person.token) for n, person in numbered))
-        for user, view in enumerate(views):
+        if not self.views:
+            reads = (fresh_view(self.system.url(n % 2), person.token) for n, person in enumerate(self.people))
+            self.views = list(await asyncio.gather(*reads))
+        for user, view in enumerate(self.views):
             self.check_acknowledged(user, view)
-        owners = (user for user, _ in DEVICES)
-        pairs = zip(self.devices, owners, strict=True)
-        await asyncio.gather(*(device.equals(views[user], self.channels_added) for device, user in pairs))
+        pairs = zip(self.devices, (user for user, _ in DEVICES), strict=True)
+        await asyncio.gather(*(device.equals(self.views[user], self.channels_added) for device, user in pairs))
 
     def check_acknowledged(self, user: int, view: View) -> None:
         """No less, and no more."""
