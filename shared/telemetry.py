@@ -16,6 +16,9 @@ REQUESTS = Histogram(
     "guildwire_requests_seconds", "Requests a service has run.", ["method", "outcome"], buckets=_LATENCY
 )
 COMMITS = Histogram("guildwire_journal_commit_seconds", "Journal transactions, to their majority.", buckets=_LATENCY)
+GROUP_SIZE = Histogram(
+    "guildwire_journal_group_size", "Appends that shared one transaction.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 200)
+)
 LOST_RACES = Counter("guildwire_journal_lost_races", "Commits begun again because another writer was first.")
 ENTRIES = Counter("guildwire_journal_entries", "Entries committed.", ["kind"])
 REPUBLISHED = Counter("guildwire_outbox_republished", "Entries a sweeper published for a writer that did not.")

@@ -13,19 +13,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import orjson
 from pydantic import BaseModel
 
 from shared.bus import Bus
 from shared.errors import LostRace, Unavailable
 from shared.journal.change import Append, Change, Requirement, Staged, Written, nonce_record
 from shared.journal.entry import Entry, Head, Origin, recorded
+from shared.journal.group import Lane, Waiting
 from shared.journal.heads import HeadCache, Turns
 from shared.journal.publisher import Publisher
 from shared.journal.reader import head_within, read_heads
 from shared.journal.sweeper import Sweeper
 from shared.scopes import Scope
 from shared.settings import Settings
-from shared.store import Insert, Store, Transaction, translated
+from shared.store import Filter, Insert, Store, Transaction, translated
 from shared.telemetry import COMMITS, ENTRIES
 
 __all__ = ["Append", "Change", "Entry", "Head", "Journal", "Origin", "Requirement", "Written"]
@@ -43,12 +45,16 @@ class Journal:
         self._nonce_days = settings.nonce_days
         self._heads = HeadCache(settings.head_cache)
         self._turns = Turns()
+        self._others = Lane(self._commit_group)
+        self._selves = Lane(self._commit_group)
         self._publisher = Publisher(store, bus)
         self._sweeper = Sweeper(store, self._publisher, service, settings.name, settings.outbox_grace)
 
     async def run(self) -> None:
-        """Settles, repeats and sweeps until cancelled."""
+        """Commits groups, settles, repeats and sweeps until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._others.run())
+            group.create_task(self._selves.run())
             group.create_task(self._publisher.run())
             group.create_task(self._sweeper.run())
 
@@ -72,27 +78,18 @@ class Journal:
             writes = change.writes
             if origin.nonce and change.outcome is not None:
                 writes = [*writes, nonce_record(origin.nonce, change.outcome, self._nonce_days)]
-            await self._commit(transaction, Staged(change.entries(), writes), origin)
+            if origin.expired:
+                raise Unavailable
+            await self._commit(transaction, Staged(change.entries(), writes))
 
     async def append(self, origin: Origin, append: Append[R]) -> R:
-        """Commits one entry and returns its outcome; raises LostRace like `change`."""
-        async with self._turns.of([append.scope]):
-            head = self._heads.get(append.scope) or await self._read_head(append.scope)
-            written = append.write(head)
-            entry = Entry(
-                append.scope,
-                head.rev + 1,
-                [recorded(written.event, written.own)],
-                by=origin.by,
-                last_id=written.last_id,
-                perm_rev=append.perm_rev,
-            )
-            writes = list(written.writes)
-            if origin.nonce:
-                writes.append(nonce_record(origin.nonce, written.outcome, self._nonce_days))
-            async with self._store.transaction() as transaction:
-                await self._commit(transaction, Staged([entry], writes, append.requires), origin)
-        return written.outcome
+        """Commits one entry, together with others, and returns its outcome; raises LostRace like `change`.
+
+        `self` scopes, which several services write, have groups of their own: their lost races hold up nobody else.
+        """
+        lane = self._selves if append.scope.kind == "self" else self._others
+        outcome: R = await lane.append(origin, append)
+        return outcome
 
     async def outcome(self, nonce: str) -> bytes | None:
         """What the first request with this nonce answered, as JSON."""
@@ -100,16 +97,49 @@ class Journal:
             document = await self._store["nonces"].find_one({"_id": nonce})
         return document["outcome"].encode() if document else None
 
-    async def _read_head(self, scope: Scope) -> Head:
-        return (await read_heads(self._store, [scope.name]))[scope.name]
+    async def _commit_group(self, group: Sequence[Waiting]) -> None:
+        """All appends of the group in one transaction; each follows the one before it in its scope."""
+        scopes = list(dict.fromkeys(waiting.append.scope for waiting in group))
+        async with self._turns.of(scopes):
+            heads = await self._known_heads(scopes)
+            staged = Staged([], [])
+            outcomes: list[BaseModel] = []
+            for waiting in group:
+                append, origin = waiting.append, waiting.origin
+                head = heads[append.scope]
+                written = append.write(head)
+                events = [recorded(written.event, written.own)]
+                heads[append.scope] = Head(head.rev + 1, written.last_id)
+                staged.entries.append(
+                    Entry(
+                        append.scope,
+                        head.rev + 1,
+                        events,
+                        by=origin.by,
+                        last_id=written.last_id,
+                        perm_rev=append.perm_rev,
+                    )
+                )
+                staged.writes.extend(written.writes)
+                if origin.nonce:
+                    staged.writes.append(nonce_record(origin.nonce, written.outcome, self._nonce_days))
+                staged.requires.extend(append.requires)
+                outcomes.append(written.outcome)
+            async with self._store.transaction() as transaction:
+                await self._commit(transaction, staged)
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            waiting.succeed(outcome)
 
-    async def _commit(self, transaction: Transaction, staged: Staged, origin: Origin) -> None:
+    async def _known_heads(self, scopes: Sequence[Scope]) -> dict[Scope, Head]:
+        known = {scope: head for scope in scopes if (head := self._heads.get(scope)) is not None}
+        read = await read_heads(self._store, [scope.name for scope in scopes if scope not in known])
+        return {scope: known.get(scope) or read[scope.name] for scope in scopes}
+
+    async def _commit(self, transaction: Transaction, staged: Staged) -> None:
         if not staged.entries and not staged.writes:
             return
         for entry in staged.entries:
             self._bus.guard(entry.hint())
-        if origin.expired:
-            raise Unavailable
         scopes = [entry.scope for entry in staged.entries]
         # Until the commit is confirmed nothing is known of these heads: whatever fails below, they are read again.
         self._heads.doubt(scopes)
@@ -131,8 +161,15 @@ class Journal:
             await transaction.insert("journal", [entry.document() for entry in entries])
 
     async def _check(self, transaction: Transaction, requires: Sequence[Requirement]) -> None:
+        """One query for all requirements of a collection; each names one document by its id, and differently."""
+        wanted: dict[str, dict[bytes, Filter]] = {}
         for requirement in requires:
-            if await transaction.find_one(requirement.collection, requirement.filter, projection={"_id": 1}) is None:
+            key = orjson.dumps(requirement.filter, option=orjson.OPT_SORT_KEYS)
+            wanted.setdefault(requirement.collection, {})[key] = requirement.filter
+        for collection, filters in wanted.items():
+            query: Filter = {"$or": list(filters.values())}
+            found = await transaction.find(collection, query, len(filters), projection={"_id": 1})
+            if len(found) < len(filters):
                 raise LostRace
 
     async def _note_in_outbox(self, transaction: Transaction, entries: list[Entry]) -> object:

@@ -116,8 +116,7 @@ class Staged:
 
     entries: list[Entry]
     writes: list[Write]
-    requires: Sequence[Requirement] = ()
-    deadline_passed: Callable[[], bool] = field(default=lambda: False)
+    requires: list[Requirement] = field(default_factory=list)
 
 
 def nonce_record(key: str, outcome: BaseModel, days: float) -> Insert:
