@@ -157,6 +157,9 @@ class System:
             "NATS_URL": self.nats.url,
             "HOST": "127.0.0.1",
             "LIMITS": "off",
+            # Tests register hundreds of people; what a password costs to guess is not what they are about.
+            "PASSWORD_MEMORY": "1024",
+            "PASSWORD_PASSES": "1",
             "LOG_LEVEL": "info",
         }
         if service == "gateway":

@@ -115,11 +115,11 @@ class Connection:
         for scope, frame in kept:
             self.event(scope, frame)
 
-    def drop_held(self, server_id: str) -> None:
-        """What waits of a server it is no longer in: the client has dropped all of that, or is just told to."""
-        name = f"server:{server_id}"
-        self._held = [(scope, frame) for scope, frame in self._held if name != scope.name and server_id != scope.within]
-        self._held_size = sum(len(frame) for _, frame in self._held)
+    def drop(self, scope: Scope) -> None:
+        """What was held back of a scope that it has left is told no more: for the client the scope is gone."""
+        if self._held:
+            self._held = [(held, frame) for held, frame in self._held if held != scope]
+            self._held_size = sum(len(frame) for _, frame in self._held)
 
     def _must_wait(self, scope: Scope) -> bool:
         """Held itself; or behind something held that it builds on: a channel on its server, all on one's self."""

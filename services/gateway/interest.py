@@ -86,6 +86,7 @@ class Interest:
     def leave(self, feed: Feed[Connection], holder: Connection) -> None:
         feed.leave(holder)
         holder.feeds.discard(feed)
+        holder.drop(feed.scope)
         if not feed.held:
             feed.idle_since = time.monotonic()
 

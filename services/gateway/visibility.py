@@ -85,7 +85,6 @@ class Visibility:
     def leave(self, connection: Connection, server_id: str) -> None:
         """Detaches a connection from a server and all its channels, at once."""
         connection.servers.discard(server_id)
-        connection.drop_held(server_id)
         connection.proven.discard(server_id)
         connection.loaded_members.discard(server_id)
         server = self._servers.get(server_id)

@@ -8,8 +8,9 @@ from shared.service import Parts, run_service
 
 
 def handlers(parts: Parts) -> list[object]:
-    sessions = Sessions(parts)
-    return [Accounts(parts, Passwords(parts.settings.password_workers), sessions), sessions, Profiles(parts)]
+    settings, sessions = parts.settings, Sessions(parts)
+    passwords = Passwords(settings.password_workers, settings.password_memory, settings.password_passes)
+    return [Accounts(parts, passwords, sessions), sessions, Profiles(parts)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Argon2id in a bounded pool: each hash takes 64 MiB (RFC 9106, the low-memory choice), so few run at once."""
+"""Argon2id in a bounded pool: by default a hash takes 64 MiB (RFC 9106, the low-memory choice), so few run at once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from shared.errors import Unavailable
 
+_LANES = 4
 _WAITING_PER_WORKER = 50
 T = TypeVar("T")
 
 
 class Passwords:
-    def __init__(self, workers: int) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, workers: int, memory_kib: int, passes: int) -> None:
+        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=_LANES)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
         self._room = workers * _WAITING_PER_WORKER
         self._decoy = self._hasher.hash("nobody has this password")

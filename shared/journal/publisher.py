@@ -45,7 +45,9 @@ class Repeats:
             return  # the gateways' digest is the remedy then
         if quiet is None or quiet.stage > 0:
             self._due[0].append((now, scope))
-        self._last[scope] = _Quiet(now, rev, stage=0)
+        # A sweep publishes entries that may be older than the last.
+        newest = max(rev, quiet.rev) if quiet else rev
+        self._last[scope] = _Quiet(now, newest, stage=0)
 
     def take(self, now: float) -> list[HeadNotice]:
         return [notice for stage in range(len(_REPEATS)) for notice in self._take(stage, now)]

@@ -89,6 +89,13 @@ def test_a_commit_between_the_two_begins_anew() -> None:
     assert said == [(1.0, 1), (3.0, 2), (6.0, 2)]
 
 
+def test_an_older_entry_published_again_does_not_hide_the_newest() -> None:
+    repeats = Repeats()
+    repeats.committed(ONE, 4, now=0.0)
+    repeats.committed(ONE, 3, now=0.5)
+    assert repeats.take(2.0) == [HeadNotice(ONE, 4)]
+
+
 def test_a_hint_reads_back_as_the_entry_it_was() -> None:
     entry = Entry(channel_scope("c", "s"), 3, [{"name": "x", "params": {}}], by={"user": "u"}, last_id=2, perm_rev=9)
     assert parse_hint(entry.hint()) == entry
