@@ -23,7 +23,7 @@ from shared.errors import Unavailable
 from shared.settings import Settings
 from shared.telemetry import NATS_STATE, REFUSED, logger
 
-__all__ = ["Bus", "Headers", "PayloadTooLarge", "Reply", "Request", "Subscription"]
+__all__ = ["Bus", "Headers", "NoResponders", "PayloadTooLarge", "Reply", "Request", "Subscription"]
 
 Headers = dict[str, str]
 _PENDING_MESSAGES = 65_536
@@ -48,6 +48,10 @@ class Reply:
 
 Serve = Callable[[Request], Awaitable[Reply]]
 Hear = Callable[[bytes], None]
+
+
+class NoResponders(Unavailable):
+    """Nobody serves the subject: certainly nothing has happened."""
 
 
 class PayloadTooLarge(Exception):
@@ -98,6 +102,8 @@ class Bus:
         self._guard(payload)
         try:
             message = await self._client.request(subject, payload, timeout=within, headers=headers)
+        except nats.errors.NoRespondersError as error:
+            raise NoResponders from error
         except (nats.errors.Error, TimeoutError, ConnectionError) as error:
             logger().warning("request_failed", subject=subject, error=type(error).__name__)
             raise Unavailable from error

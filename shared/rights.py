@@ -65,6 +65,10 @@ class Rights:
         self._servers: OrderedDict[str, _Remembered] = OrderedDict()
         self._server_of: OrderedDict[str, str] = OrderedDict()
 
+    def forget_all(self) -> None:
+        self._servers.clear()
+        self._server_of.clear()
+
     async def sight(self, channel_id: str, user_id: str, *, fresh: bool = False) -> Sight:
         """How the user may use the channel; raises NotFound when they may not see it. `fresh` reads all again."""
         server_id = await self._server_id(channel_id)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
 from pymongo import DeleteOne, IndexModel, InsertOne, ReadPreference, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import (
@@ -129,6 +130,11 @@ def translated() -> Iterator[None]:
         if meaning is None:
             raise
         raise meaning from error
+
+
+def moment_id(moment: datetime) -> Any:
+    """An id below which lie the documents made before a moment, where their ids are made by the driver."""
+    return ObjectId.from_datetime(moment)
 
 
 class Snapshot:
@@ -295,6 +301,9 @@ class Store:
     async def epoch(self) -> str:
         """The value that names this database's history; made once, by whoever comes first."""
         with translated():
+            known = await self["meta"].find_one({"_id": "epoch"})
+            if known is not None:
+                return str(known["value"])
             document = await self["meta"].find_one_and_update(
                 {"_id": "epoch"},
                 {"$setOnInsert": {"value": new_epoch()}},

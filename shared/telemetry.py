@@ -22,6 +22,7 @@ GROUP_SIZE = Histogram(
 LOST_RACES = Counter("guildwire_journal_lost_races", "Commits begun again because another writer was first.")
 ENTRIES = Counter("guildwire_journal_entries", "Entries committed.", ["kind"])
 REPUBLISHED = Counter("guildwire_outbox_republished", "Entries a sweeper published for a writer that did not.")
+PRUNED = Counter("guildwire_journal_pruned", "Old entries removed.")
 PUBLISH_FAILURES = Counter("guildwire_publish_failures", "Publications that failed; the sweeper repeats them.")
 REFUSED = Counter("guildwire_requests_refused", "Requests refused before they ran.", ["why"])
 IN_FLIGHT = Gauge("guildwire_requests_in_flight", "Requests a service is working on.")

@@ -19,6 +19,7 @@ from services.gateway.interest import Interest
 from services.gateway.jsonrpc import Frame, Incoming, parse
 from services.gateway.sessions import SESSION_ENDED
 from services.gateway.upstream import Refused, Upstream
+from shared.affinity import key_of
 from shared.bus import Reply
 from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
@@ -230,7 +231,12 @@ class Dispatcher:
         payload = orjson.dumps(request.params)
         while True:
             reply = await self._parts.upstream.forward(
-                method, payload, user_id=connection.user_id, session_id=connection.session_id, until=until
+                method,
+                payload,
+                user_id=connection.user_id,
+                session_id=connection.session_id,
+                until=until,
+                key=key_of(request.params),
             )
             if not _is_older(reply, told):
                 return reply

@@ -108,12 +108,16 @@ class Interest:
     def hear(self, payload: bytes) -> None:
         """A hint. One that cannot be read is logged and dropped: the journal has the truth."""
         try:
-            hint = parse_hint(payload)
+            hint, epoch = parse_hint(payload)
         except (ValueError, KeyError, TypeError) as error:
             logger().error("unreadable_hint", error=str(error))
             return
         feed = self._feeds.get(hint.scope.name)
         if feed is None:
+            return
+        if epoch != self._upstream.epoch:
+            # Of another history. Which one is newer, the replies tell.
+            self.doubt("epoch")
             return
         if isinstance(hint, HeadNotice):
             feed.announce(hint.rev)
@@ -125,6 +129,13 @@ class Interest:
         """Hints may have been lost without a word: compare every head."""
         SUSPICIONS.labels(why=why).inc()
         self._suspect.set()
+
+    def forget_everything(self) -> None:
+        """Another history has begun: nothing that is followed here means anything any more."""
+        for feed in list(self._feeds.values()):
+            for holder in feed.holders():
+                holder.close(GOING_AWAY)
+            self.let_go(feed)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

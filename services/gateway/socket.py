@@ -11,6 +11,7 @@ from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
 from services.gateway.outbox import Outbox
+from services.gateway.visibility import Visibility
 from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
 
 _FRAME_LIMIT = 64 << 10
@@ -22,8 +23,9 @@ _CLOSE_PATIENCE = 10.0
 class Sockets:
     """All open sockets of this gateway."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, visibility: Visibility) -> None:
         self._parts = parts
+        self._visibility = visibility
         self._open: set[_Socket] = set()
         self.accepting = True
 
@@ -50,6 +52,12 @@ class Sockets:
             CONNECTIONS.labels(state="open").dec()
             self._parts.entrance.leave(socket.connection)
         return ws
+
+    def end_all(self) -> None:
+        """Another history has begun: whatever any client holds is worthless."""
+        for socket in tuple(self._open):
+            socket.connection.close(GOING_AWAY)
+        self._visibility.forget_everything()
 
     async def close(self) -> None:
         """Closes every socket: this node is going away."""

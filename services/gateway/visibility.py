@@ -16,7 +16,7 @@ from typing import Any
 from services.gateway.connection import Connection
 from services.gateway.frames import EntryFrames
 from services.gateway.heard_users import HeardUsers
-from services.gateway.interest import Interest
+from services.gateway.interest import GOING_AWAY, Interest
 from services.gateway.ordering import Feed
 from services.gateway.upstream import TROUBLE, Refused, Upstream
 from shared.journal.entry import Entry
@@ -96,6 +96,14 @@ class Visibility:
             if feed is not None and connection in feed:
                 self._interest.leave(feed, connection)
 
+    def forget_everything(self) -> None:
+        """Another history has begun: every socket is closed, and its client starts anew."""
+        for server_id, server in list(self._servers.items()):
+            for connection in tuple(server.entering):
+                connection.close(GOING_AWAY)
+            self._give_up(server_id, server)
+        self._interest.forget_everything()
+
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
         for server_id in tuple(connection.servers):
@@ -139,6 +147,8 @@ class Visibility:
                     return
                 logger().warning("server_not_loaded", server=server_id, error=str(error))
                 await asyncio.sleep(random.uniform(0.05, _PAUSE_MOST))  # noqa: S311
+        if self._servers.get(server_id) is not server:
+            return
         server.feed = self._interest.follow(server_scope(server_id), view.rev)
         for channel_id, head in view.channels.items():
             self._follow_channel(server, server_id, channel_id, head)
@@ -147,10 +157,11 @@ class Visibility:
             self._interest.join(server.feed, connection, entering.position)
 
     def _give_up(self, server_id: str, server: _Server) -> None:
-        del self._servers[server_id]
+        self._servers.pop(server_id, None)
         for connection in server.entering:
             connection.servers.discard(server_id)
             connection.end()
+        server.entering.clear()
         server.loaded.set()
 
     def _follow_channel(self, server: _Server, server_id: str, channel_id: str, head: int) -> None:

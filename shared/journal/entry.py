@@ -61,8 +61,8 @@ class Entry:
             "perm_rev": self.perm_rev,
         }
 
-    def hint(self) -> bytes:
-        return orjson.dumps(self.document())
+    def hint(self, epoch: str = "") -> bytes:
+        return orjson.dumps({**self.document(), "epoch": epoch})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,18 @@ class HeadNotice:
     scope: Scope
     rev: int
 
-    def hint(self) -> bytes:
-        return orjson.dumps({"scope": self.scope.name, "within": self.scope.within, "rev": self.rev, "v": VERSION})
+    def hint(self, epoch: str = "") -> bytes:
+        notice = {"scope": self.scope.name, "within": self.scope.within, "rev": self.rev, "v": VERSION, "epoch": epoch}
+        return orjson.dumps(notice)
 
 
-def parse_hint(payload: bytes) -> Entry | HeadNotice:
-    """Reads what is known and ignores the rest, so that versions can run side by side; raises on nonsense."""
-    return from_document(orjson.loads(payload))
+def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice, str]:
+    """The hint and its epoch. Reads what is known and ignores the rest, so that versions can run side by side.
+
+    Raises ValueError, KeyError or TypeError on nonsense.
+    """
+    document = orjson.loads(payload)
+    return from_document(document), document.get("epoch", "")
 
 
 def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
