@@ -443,8 +443,8 @@ async def fresh_view(url: str, token: str) -> View:
             snapshot["servers"][server["id"]] = _stored(server)
             snapshot["channels"] |= _flat(channels["categories"])
             revs[f"server:{server['id']}"] = server["rev"]
-        newest = [("get_message_chunk", page_of(known)) for known in snapshot["channels"]]
-        for channel_id, page in zip(snapshot["channels"], await ask_all(client, newest), strict=True):
+        newest = [await client.send("get_message_chunk", **page_of(known)) for known in snapshot["channels"]]
+        for channel_id, page in zip(snapshot["channels"], await asyncio.gather(*newest), strict=True):
             snapshot["messages"][channel_id] = await _all_messages(client, channel_id, page)
             revs[f"channel:{channel_id}"] = page["rev"]
         return View(snapshot, revs)

@@ -139,7 +139,7 @@ async def read(device: Device, channel_id: str, writers: asyncio.Future[Any]) ->
 
 async def test_no_reply_is_older_than_an_event_before_it(people: People) -> None:
     """Under writes on both gateways; whoever reads in between ends with the same as everybody."""
-    room = await people.room()
+    room = await people.room(new=True)
     devices = [await people.device(person, gateway) for person in (room.owner_is, room.member_is) for gateway in (0, 1)]
     writers = asyncio.gather(*(write(device, room.channel_id, 30) for device in devices))
     readers = [read(device, room.channel_id, writers) for device in devices]

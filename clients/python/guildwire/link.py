@@ -1,0 +1,247 @@
+"""Keeps one authenticated connection, to one gateway or another, and says over each new one how far the cache is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from guildwire.backoff import Backoff
+from guildwire.cache.cache import Cache, Claim
+from guildwire.errors import Disconnected, InvalidParams, LoggedOut, Refused, Unauthenticated
+from guildwire.refresher import Refresher
+from guildwire.state import Phase, Status
+from guildwire.wire import Connection
+
+TOKEN_REFUSED, SESSION_ENDED, ABUSE = 4001, 4002, 4009
+AUTHENTICATE_LATE, TOO_SLOW = 4003, 4008
+SAME_NODE_AGAIN = frozenset({AUTHENTICATE_LATE, TOO_SLOW, ABUSE})
+"""Closed for what this client did, not for what the node is."""
+
+TRIES_AFTER_ABUSE = 5
+LASTED_SECONDS = 10.0
+"""A connection that lasted so long was a good one: the next wait begins small again."""
+
+CATCH_UP_SECONDS = 10.0
+FINISH_SECONDS = 2.0
+"""For the replies still under way when it is time to leave a node."""
+
+LONGEST_NOTICE = 60.0
+FORGOTTEN_AT_ONCE = 100
+
+
+class Link:
+    """`focus` is what the app shows, as scopes: it is made current first."""
+
+    def __init__(self, urls: Sequence[str], cache: Cache, status: Status, focus: Callable[[], Sequence[str]]) -> None:
+        self._urls = list(urls)
+        self._at = 0
+        self._cache = cache
+        self._status = status
+        self._focus = focus
+        self._backoff = Backoff()
+        self._leave_at: float | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._resumed = asyncio.Event()
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._refresher = Refresher(cache, self._ask, focus)
+        cache.positions.on_stale = self._refresher.wake
+        self.connection: Connection | None = None
+        """Authenticated, and open as far as is known."""
+
+    @property
+    def url(self) -> str:
+        return self._urls[self._at % len(self._urls)]
+
+    def next_url(self) -> None:
+        self._at += 1
+
+    def refresh(self) -> None:
+        """The app shows something else."""
+        self._refresher.wake()
+
+    async def run(self, token: str) -> None:
+        """Until it is cancelled, or raises LoggedOut."""
+        refreshing = asyncio.create_task(self._refresher.run())
+        try:
+            while True:
+                why = await self._live_once(token)
+                await self._wait(why)
+        finally:
+            refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await refreshing
+
+    # One connection.
+
+    async def _live_once(self, token: str) -> str:
+        """Connects and stays; returns why it ended, as a sentence."""
+        self._status.enter(Phase.CONNECTING, url=self.url)
+        self._leave_at = None
+        self._resumed.clear()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        connection: Connection | None = None
+        try:
+            connection = await Connection.open(self.url, self._on_event, self._on_reply)
+            await self._enter(connection, token)
+            await connection.closed()
+        except Unauthenticated as error:
+            raise LoggedOut(error.message) from error
+        except (Disconnected, Refused) as error:
+            self._backoff_after(connection, lasted=False)
+            return str(error)
+        finally:
+            self.connection = None
+            self._cache.disconnected()
+            if connection is not None:
+                await self._end(connection)
+        self._backoff_after(connection, lasted=loop.time() - began > LASTED_SECONDS)
+        return "The node is going away." if self._is_leaving() else f"Closed ({connection.close_code})."
+
+    async def _enter(self, connection: Connection, token: str) -> None:
+        """Authenticates, resumes, and sees to it that what is shown becomes current."""
+        claims = self._cache.claims(self._focus()) or [Claim()]
+        epoch, resumes = self._cache.epoch, bool(claims[0].scopes)
+        self._cache.claimed(claims)
+        try:
+            await connection.request("authenticate", {"token": token, **_resume(claims[0])})
+        except InvalidParams:
+            if not resumes:
+                raise
+            # A server that does not know `resume`: everything has to be asked for again.
+            resumes = False
+            self._cache.disconnected()
+            await connection.request("authenticate", {"token": token})
+        self.connection = connection
+        returning = epoch == self._cache.epoch
+        self._status.enter(Phase.RESUMING if returning else Phase.ONLINE, url=self.url)
+        if returning:
+            for claim in claims[1:] if resumes else ():
+                await connection.request("resume", _claimed(claim))
+            await self._catch_up(connection, resumes=resumes)
+            if connection.is_open and not self._is_leaving():
+                self._status.enter(Phase.ONLINE, url=self.url)
+        self._refresher.wake()
+
+    async def _catch_up(self, connection: Connection, *, resumes: bool) -> None:
+        """Waits for the missed events and for what is shown; the rest follows in the background."""
+
+        async def everything() -> None:
+            await self._refresher.caught_up()
+            if resumes:
+                await self._resumed.wait()
+
+        tasks = {asyncio.create_task(everything()), asyncio.create_task(connection.closed())}
+        try:
+            await asyncio.wait(tasks, timeout=CATCH_UP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _end(self, connection: Connection) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        await connection.close()
+        if connection.broken:
+            self._cache.clear()
+
+    # Between two of them.
+
+    def _backoff_after(self, connection: Connection | None, *, lasted: bool) -> None:
+        """What the way it ended says about the next try; raises LoggedOut where there is none."""
+        code = connection.close_code if connection is not None else None
+        if code in {TOKEN_REFUSED, SESSION_ENDED}:
+            raise LoggedOut("The session was ended." if code == SESSION_ENDED else "The token was refused.")
+        if lasted:
+            self._backoff.reset()
+        if code == ABUSE:
+            self._backoff.at_least(TRIES_AFTER_ABUSE)
+        if code not in SAME_NODE_AGAIN:
+            self.next_url()
+
+    async def _wait(self, why: str) -> None:
+        if self._leave_at is not None:
+            delay = max(self._leave_at - asyncio.get_running_loop().time(), 0)
+        else:
+            delay = self._backoff.next()
+        retry_at = datetime.now(UTC) + timedelta(seconds=delay)
+        self._status.enter(Phase.OFFLINE, url=self.url, why=why, retry_at=retry_at)
+        await asyncio.sleep(delay)
+
+    def _is_leaving(self) -> bool:
+        return self._leave_at is not None
+
+    def _told_to_leave(self, after: float) -> None:
+        """Each connection of a node that drains gets its own delay."""
+        if self._leave_at is None:
+            self._leave_at = asyncio.get_running_loop().time() + after
+            self._leaving = asyncio.create_task(self._leave(after))
+
+    async def _leave(self, after: float) -> None:
+        await asyncio.sleep(after)
+        connection = self.connection
+        if connection is None:
+            return
+        self.connection = None  # new requests wait for the next one
+        self._status.enter(Phase.CONNECTING, url=self.url, why="The node is going away.")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS):
+                await connection.idle()
+        await connection.close()
+
+    # What comes.
+
+    def _on_event(self, name: str, params: Mapping[str, Any]) -> None:
+        if name == "reconnect":
+            self._told_to_leave(min(params["after_ms"] / 1000, LONGEST_NOTICE))
+        elif name == "resumed":
+            self._resumed.set()
+        else:
+            self._cache.event(name, params)
+
+    def _on_reply(self, method: str, params: Mapping[str, Any], result: Any) -> None:
+        """In the order in which things came: the events right behind a reply build on it."""
+        match method:
+            case "authenticate":
+                self._cache.authenticated(result, Claim(params.get("resume", {}), params.get("members", [])))
+            case "resume":
+                self._cache.settled(result, Claim(params["scopes"], params.get("members", [])))
+            case _:
+                self._cache.reply(method, params, result)
+                self._forget_surplus()
+
+    def _forget_surplus(self) -> None:
+        """Users that the cache let go of: we need not be told of them any more."""
+        surplus, connection = self._cache.users.surplus, self.connection
+        if connection is not None and len(surplus) >= FORGOTTEN_AT_ONCE:
+            forgotten = surplus[:FORGOTTEN_AT_ONCE]
+            del surplus[:FORGOTTEN_AT_ONCE]
+            task = asyncio.create_task(_forget(connection, forgotten))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+
+    async def _ask(self, method: str, params: Mapping[str, Any]) -> Any:
+        """For the refresher: over the present connection or not at all."""
+        if self.connection is None:
+            raise Disconnected("There is no connection.")
+        return await self.connection.request(method, params)
+
+
+async def _forget(connection: Connection, scopes: Sequence[str]) -> None:
+    with suppress(Disconnected, Refused):
+        await connection.request("forget", {"scopes": scopes})
+
+
+def _resume(claim: Claim) -> dict[str, Any]:
+    """What `authenticate` carries of a claim."""
+    if not claim.scopes:
+        return {}
+    return {"resume": claim.scopes, **({"members": claim.members} if claim.members else {})}
+
+
+def _claimed(claim: Claim) -> dict[str, Any]:
+    return {"scopes": claim.scopes, **({"members": claim.members} if claim.members else {})}

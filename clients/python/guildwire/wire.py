@@ -1,0 +1,152 @@
+"""One WebSocket with JSON-RPC 2.0 on it: requests out, replies and events in. It knows nothing of caching."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.protocol import State as WebSocketState
+
+from guildwire.errors import Disconnected, Unavailable, refusal
+
+LARGEST_FRAME = 4 * 1024 * 1024
+"""No reply exceeds 512 KiB; events may be larger than we know, but not without end."""
+
+CONNECT_SECONDS = 10.0
+REPLY_SECONDS = 15.0
+PING_SECONDS = 15.0
+BAD_DATA = 1007
+
+Params = Mapping[str, Any]
+
+_log = logging.getLogger("guildwire")
+
+
+@dataclass(slots=True)
+class _Request:
+    method: str
+    params: Params
+    answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Connection:
+    """`on_event` and `on_reply` are called at once, in the order in which things came, before any caller resumes."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        on_event: Callable[[str, Params], None],
+        on_reply: Callable[[str, Params, Any], None],
+    ) -> None:
+        self._socket = socket
+        self._on_event = on_event
+        self._on_reply = on_reply
+        self._ids = itertools.count(1)
+        self._requests: dict[int, _Request] = {}
+        self.broken = False
+        """What came was no part of the protocol, or not what its listeners could follow."""
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        on_event: Callable[[str, Params], None] = lambda _name, _params: None,
+        on_reply: Callable[[str, Params, Any], None] = lambda _method, _params, _result: None,
+    ) -> Self:
+        """Raises Disconnected if nobody answers there."""
+        try:
+            socket = await connect(
+                url,
+                open_timeout=CONNECT_SECONDS,
+                ping_interval=PING_SECONDS,
+                ping_timeout=PING_SECONDS,
+                close_timeout=2,
+                max_size=LARGEST_FRAME,
+                compression=None,
+            )
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+            raise Disconnected(f"{url}: {str(error) or type(error).__name__}") from error
+        return cls(socket, on_event, on_reply)
+
+    async def request(self, method: str, params: Params | None = None) -> Any:
+        """Raises Refused, or Disconnected when the connection ends first."""
+        number = next(self._ids)
+        request = self._requests[number] = _Request(method, params or {})
+        frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": request.params}
+        try:
+            await self._socket.send(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+            return await asyncio.wait_for(asyncio.shield(request.answer), REPLY_SECONDS)
+        except ConnectionClosed:
+            raise Disconnected(self._end()) from None
+        except TimeoutError:
+            raise Unavailable(5030, f"No answer to {method} within {REPLY_SECONDS:g} s.", {}) from None
+        finally:
+            self._requests.pop(number, None)
+
+    async def idle(self) -> None:
+        """Waits until every request has its answer."""
+        while answers := [request.answer for request in self._requests.values() if not request.answer.done()]:
+            await asyncio.wait(answers)
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket.state is WebSocketState.OPEN
+
+    @property
+    def close_code(self) -> int | None:
+        return self._socket.close_code
+
+    async def closed(self) -> None:
+        """Waits for the end, whoever brings it about."""
+        await asyncio.shield(self._reader)
+
+    async def close(self) -> None:
+        await self._socket.close()
+        with suppress(asyncio.CancelledError):
+            await self._reader
+
+    # Reading.
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._socket:
+                frame = json.loads(text)
+                for element in frame if isinstance(frame, list) else [frame]:
+                    self._take(element)
+        except ConnectionClosed:
+            pass
+        except (ValueError, LookupError, TypeError, AttributeError):
+            self.broken = True
+            _log.exception("What came over the connection can't be followed.")
+            await self._socket.close(BAD_DATA)
+        finally:
+            for request in self._requests.values():
+                if not request.answer.done():
+                    request.answer.set_exception(Disconnected(self._end()))
+                    request.answer.exception()  # its caller may have given up
+
+    def _take(self, element: Mapping[str, Any]) -> None:
+        if "method" in element:
+            self._on_event(element["method"], element.get("params") or {})
+            return
+        request = self._requests.get(element["id"])
+        if request is None or request.answer.done():
+            return
+        if "error" in element:
+            request.answer.set_exception(refusal(element["error"]))
+        else:
+            self._on_reply(request.method, request.params, element["result"])
+            request.answer.set_result(element["result"])
+
+    def _end(self) -> str:
+        code = self._socket.close_code
+        return "The connection was lost." if code in {None, 1006} else f"The connection was closed ({code})."

@@ -1,0 +1,1 @@
+"""Tests that break parts of a running system: processes killed, NATS cut off, hints lost."""
