@@ -59,8 +59,11 @@ class Visibility:
         interest.on_live = self._on_live
 
     async def load(self, server_id: str) -> None:
-        """Returns when the server's view is here, or when there is no such server."""
-        await self._server(server_id).loaded.wait()
+        """Returns when the server's view is here, to stay for whoever is about to enter; or there is no such server."""
+        server = self._server(server_id)
+        await server.loaded.wait()
+        if server.feed is not None and not server.feed.held:
+            server.feed.idle_since = time.monotonic()
 
     def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
         """The channels of a server that was loaded, by id."""
