@@ -24,6 +24,8 @@ from tests.client import PATIENCE, Client, RpcError
 
 SERVICES = ("guilds", "messages", "presence")
 START_PATIENCE = 30.0
+CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "512", "PASSWORD_PASSES": "1"}
+"""Tests register hundreds of users; what passwords cost in truth, `test_passwords` tries."""
 
 Document = dict[str, Any]
 
@@ -157,6 +159,7 @@ class System:
             "NATS_URL": self.nats.url,
             "HOST": "127.0.0.1",
             "LIMITS": "off",
+            **CHEAP_PASSWORDS,
             # Tests register hundreds of people; what a password costs to guess is not what they are about.
             "PASSWORD_MEMORY": "1024",
             "PASSWORD_PASSES": "1",
@@ -193,7 +196,7 @@ class Room:
 
 @dataclass
 class Known:
-    """A user whom tests share one after the other: to register costs a tenth of a second on purpose."""
+    """A user whom tests share one after the other."""
 
     person: Person
     uses: int = 0

@@ -31,6 +31,15 @@ async def insist(client: Client, method: str, **params: Any) -> Any:
         await asyncio.sleep(_RETRY)
 
 
+async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancels them for as long as any goes on: on Python 3.11 `wait_for` may lose a cancellation."""
+    while going_on := [task for task in tasks if not task.done()]:
+        for task in going_on:
+            task.cancel()
+        await asyncio.wait(going_on, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Crowd:
     """Some devices, and what was acknowledged to them.
 
@@ -130,10 +139,7 @@ class Crowd:
 
     async def disperse(self) -> None:
         """Ends all that is still going on, however the test went."""
-        left = [*self._talking, *self._waiting]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end([*self._talking, *self._waiting])
 
     # What must hold.
 

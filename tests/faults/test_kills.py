@@ -24,7 +24,7 @@ import pytest_asyncio
 
 from tests.cache import Device
 from tests.faults.crashing import COMMITTED, STEPS, UNCOMMITTED, Death, Dooms
-from tests.faults.crowd import PATIENCE, Crowd, insist, quantiles
+from tests.faults.crowd import PATIENCE, Crowd, end, insist, quantiles
 from tests.rig import People, Person, System, eventually, join
 
 ROUNDS = 20
@@ -271,10 +271,7 @@ async def scene(make_system: Callable[..., System], tmp_path: Path) -> AsyncIter
     people = People(system)
     staging = await staged(system, people, Dooms(dooms))
     yield staging
-    attempts = [attempt for case in staging.cases for attempt in case.attempts]
-    for attempt in attempts:
-        attempt.cancel()
-    await asyncio.gather(*attempts, return_exceptions=True)
+    await end([attempt for case in staging.cases for attempt in case.attempts])
     await staging.crowd.disperse()
     await people.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.cache import Device, fresh_view
 from tests.client import Client, RpcError
-from tests.rig import People, Room, refused
+from tests.rig import People, Room
 
 
 async def contents(client: Client, channel_id: str) -> list[str]:
@@ -105,16 +105,6 @@ async def test_a_servers_requests_keep_their_order(people: People) -> None:
     assert left == {}
     assert isinstance(seen, RpcError)
     assert seen.reason == "not_found"
-
-
-async def test_what_is_slow_holds_up_nothing_else(people: People) -> None:
-    """Passwords take long on purpose; a ping sent after them is answered before them."""
-    client = await people.open()
-    slow = [await client.send("login", name="nobody.here", password="not a password") for _ in range(4)]
-    await client.call("ping")
-    assert not any(future.done() for future in slow[1:])
-    for future in slow:
-        assert (await refused(future)).reason == "unauthenticated"
 
 
 async def write(device: Device, channel_id: str, amount: int) -> None:

@@ -1,0 +1,103 @@
+"""The MongoDB of compose on this machine: three mongods with its options, and its one-shot job."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from deploy.credentials import MONGO_HOSTS, write
+from deploy.embedded import free_port, mongod_binary
+from deploy.processes import Child, stop_all, wait_all_ready
+from tests.manifests.sources import ROOT, Document, containers
+
+
+class Member(Child):
+    """One mongod, with the options that compose gives it and its files in a folder."""
+
+    def __init__(self, number: int, folder: Path, keyfile: Path) -> None:
+        super().__init__(f"mongo-{number}", [], {}, folder / "run")
+        self.port = free_port()
+        home = folder / self.name
+        home.mkdir()
+        given = [option for option in containers()[self.name]["command"] if not option.startswith("--bind_ip")]
+        options = [option.replace("/tmp/keyfile", str(keyfile)) for option in given]
+        here = ["--dbpath", str(home), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
+        self.argv = [str(mongod_binary()), *options, *here, "--setParameter", "diagnosticDataCollectionEnabled=false"]
+
+    def ready(self) -> bool:
+        try:
+            with MongoClient[Document](
+                "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500
+            ) as one:
+                return bool(one.admin.command("hello")["ok"])
+        except PyMongoError:
+            return False
+
+
+@dataclass
+class ReplicaSet:
+    """The members, and how they are logged in to."""
+
+    members: list[Member]
+    secrets: Path
+    url: str
+
+    @property
+    def hosts(self) -> list[str]:
+        return [f"127.0.0.1:{member.port}" for member in self.members]
+
+    @property
+    def root_password(self) -> str:
+        return (self.secrets / "mongo-root-password").read_text().strip()
+
+    def initiate(self) -> subprocess.CompletedProcess[str]:
+        """The one-shot job."""
+        module = containers()["mongo-initiate"]["command"][2]
+        password = ["--root-password-file", str(self.secrets / "mongo-root-password")]
+        environment = {**os.environ, "MONGO_URL_FILE": str(self.secrets / "mongo-url")}
+        argv = [sys.executable, "-m", module, *password, *self.hosts]
+        return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150, check=False)
+
+    def root(self) -> MongoClient[Document]:
+        return MongoClient(self.hosts, replicaSet="guildwire", username="root", password=self.root_password)
+
+    def user(self) -> MongoClient[Document]:
+        return MongoClient(self.url)
+
+
+@contextmanager
+def replica_set(folder: Path) -> Iterator[ReplicaSet]:
+    """Running, and made by the job."""
+    secrets = folder / "secrets"
+    assert write(secrets)
+    keyfile = folder / "keyfile"
+    script = containers()["mongo-0"]["entrypoint"][2].partition(" && ")[0]
+    script = script.replace("/run/secrets", str(secrets)).replace("/tmp/keyfile", str(keyfile))
+    subprocess.run(shlex.split(script), check=True)
+    members = [Member(number, folder, keyfile) for number in range(3)]
+    url = (secrets / "mongo-url").read_text().strip()
+    for host, member in zip(MONGO_HOSTS, members, strict=True):
+        url = url.replace(host, f"127.0.0.1:{member.port}")
+    (secrets / "mongo-url").chmod(0o600)
+    (secrets / "mongo-url").write_text(url)
+    try:
+        for member in members:
+            member.start()
+        wait_all_ready(members, 60)
+        made = ReplicaSet(members, secrets, url)
+        first = made.initiate()
+        assert first.returncode == 0, first.stderr
+        yield made
+    finally:
+        for member in members:
+            member.kill()
+        stop_all(members)
