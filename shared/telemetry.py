@@ -35,6 +35,7 @@ REPLIES = Histogram(
 )
 DELIVERIES = Counter("guildwire_gateway_deliveries", "Events sent, counted once per connection.")
 FEEDS = Gauge("guildwire_gateway_scopes", "Scopes this gateway follows.", ["kind"])
+CATCHING_UP = Gauge("guildwire_gateway_catching_up", "Connections being told what they missed, once per scope.")
 GAPS = Counter("guildwire_gateway_gaps", "Gaps in a scope's revisions that the journal had to fill.")
 REPAIRED = Counter("guildwire_gateway_repaired_entries", "Entries that came from the journal instead of a hint.")
 SUSPICIONS = Counter("guildwire_gateway_suspicions", "Times all scopes were compared with the journal.", ["why"])

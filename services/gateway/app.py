@@ -35,7 +35,7 @@ class Gateway:
         self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance), self._visibility)
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
-        self._bus.on_doubt = self._interest.doubt
+        self._bus.on_doubt = self._doubt
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
         self.ready = False
 
@@ -58,6 +58,10 @@ class Gateway:
         await self._sockets.close()
         await self._runner.cleanup()
         await self._bus.close()
+
+    def _doubt(self, why: str) -> None:
+        self._interest.doubt(why)
+        self._sessions.doubt()
 
     def _routes(self) -> web.Application:
         app = web.Application()

@@ -106,6 +106,7 @@ class Journal:
 
     async def _commit_group(self, group: Sequence[Waiting]) -> None:
         """All appends of the group in one transaction; each follows the one before it in its scope."""
+        group = await self._first_of_their_nonces(group)
         scopes = list(dict.fromkeys(waiting.append.scope for waiting in group))
         async with self._turns.of(scopes):
             heads = await self._known_heads(scopes)
@@ -136,6 +137,19 @@ class Journal:
                 await self._commit(transaction, staged)
         for waiting, outcome in zip(group, outcomes, strict=True):
             waiting.succeed(outcome)
+
+    async def _first_of_their_nonces(self, group: Sequence[Waiting]) -> Sequence[Waiting]:
+        """The group without those whose nonce has been used: one of them would fail the others with it."""
+        nonces = [waiting.origin.nonce for waiting in group if waiting.origin.nonce]
+        used: set[str] = set()
+        if len(group) > 1 and nonces:
+            with translated():
+                found = await self._store["nonces"].find({"_id": {"$in": nonces}}, {"_id": 1}).to_list(len(nonces))
+            used = {document["_id"] for document in found}
+        for waiting in group:
+            if waiting.origin.nonce in used:
+                waiting.fail(LostRace())
+        return [waiting for waiting in group if not waiting.origin.nonce or waiting.origin.nonce not in used]
 
     async def _known_heads(self, scopes: Sequence[Scope]) -> dict[Scope, Head]:
         known = {scope: head for scope in scopes if (head := self._heads.get(scope)) is not None}

@@ -89,8 +89,10 @@ class Publisher:
             for entry in entries:
                 self._repeats.committed(entry.scope, entry.rev, now)
                 await self._bus.publish(subject_of(entry.scope), entry.hint(self._epoch.value))
-        except Unavailable:
+        except Exception as error:  # noqa: BLE001 - it is committed: whatever fails now must not look as if it were not
             PUBLISH_FAILURES.inc()
+            if not isinstance(error, Unavailable):
+                logger().error("bug", exc_info=error)
             return False
         return True
 
