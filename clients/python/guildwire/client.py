@@ -84,6 +84,8 @@ class Client(Loading):
             logged_in: LoggedIn = await connection.request(method, _given(params))
         finally:
             await connection.close()
+        if self.cache.user_id != logged_in["user"]["id"]:
+            self.cache.clear()
         await self.authenticate(logged_in["token"])
         return logged_in["user"]
 

@@ -35,9 +35,8 @@ class Loading(Methods):
     async def load_server(self, server_id: str) -> CachedServer:
         """The server itself, its channels and its roles. Raises NotFound if it is none of mine."""
         scope, params = server_scope(server_id), {"server_id": server_id}
-        await self.load_servers()
-        known = self.cache.servers.get(server_id)
-        if known is None or "owner_id" not in known.entity:
+        await self._must_be_listed(server_id)
+        if "owner_id" not in self.cache.servers[server_id].entity:
             await self.call("get_server", params)
         await self._load(scope, SERVER, "get_server", params)
         await self._load(scope, CHANNELS, "get_server_channels", params)
@@ -46,6 +45,16 @@ class Loading(Methods):
         except MethodNotFound:
             self.cache.guilds.unload(server_id, ROLES)
         return self.cache.servers[server_id]
+
+    async def _must_be_listed(self, server_id: str) -> None:
+        """A server that was joined just now may be listed only when asked again."""
+        servers = await self.load_servers()
+        if server_id not in servers:
+            part = self.cache.positions.part(self.cache.self_scope, SERVERS)
+            await self.call("get_servers", {"since": part.rev} if part else {})
+        if server_id not in servers:
+            await self.call("get_server", {"server_id": server_id})
+            raise Unsettled("Not a member any more, or not yet.")
 
     async def load_messages(self, channel_id: str, amount: int = PAGE) -> list[Entity]:
         """The newest messages, of a channel whose server is loaded."""

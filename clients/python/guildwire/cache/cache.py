@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from guildwire.cache.users import MOST_USERS, Users, user_scope
 from guildwire.changes import Board, Change
 from guildwire.types import Message, User
 
-LARGEST_CLAIM = 48 * 1024
+LARGEST_CLAIM = 56 * 1024
 """Bytes of positions in one frame, which may have 64 KiB."""
 
 USERS_PER_REQUEST = 100
@@ -154,13 +153,15 @@ class Cache:
         claims: list[Claim] = []
         size = LARGEST_CLAIM
         for scope in sorted(positions, key=place):
-            length = 2 * len(json.dumps(scope)) + 24
+            loaded_members = self.positions.part(scope, MEMBERS) is not None
+            # As JSON: quotes, colon, comma and a space; once more, within a list, where its members are loaded.
+            length = len(scope) + len(str(positions[scope])) + 6 + loaded_members * (len(scope) + 4)
             if size + length > LARGEST_CLAIM:
                 claims.append(Claim())
                 size = 0
             size += length
             claims[-1].scopes[scope] = positions[scope]
-            if self.positions.part(scope, MEMBERS) is not None:
+            if loaded_members:
                 claims[-1].members.append(scope.partition(":")[2])
         return claims
 

@@ -73,7 +73,9 @@ class Pages:
             self.take(message)
         low, high, to_end = _covered(params, page)
         self.ranges.add(low, high)
-        if to_end:
+        last = self.ranges.last
+        # Nothing above an anchor says something of the end only if what lies below the anchor is known.
+        if to_end and (low == 1 or (last is not None and last[1] >= low - 1)):
             self.live_end = True
         self._limit()
 
