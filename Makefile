@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs lock clean
+.PHONY: help run test check bench format docs lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: $(STAMP) ## start the whole system here (PORT GATEWAYS GUILDS MESSAGES PRES
 
 test: $(STAMP) ## run the tests (ARGS="tests/unit -k journal" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMP) ## measure (BENCH="latency durable coming_back" for some of it); quote ratios, not single figures
+	@$(BIN)/python -m bench $(BENCH)
 
 check: $(STAMP) ## check format, lint, types and imports
 	@$(BIN)/ruff format --check --quiet .

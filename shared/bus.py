@@ -23,12 +23,13 @@ from shared.errors import Unavailable
 from shared.settings import Settings
 from shared.telemetry import NATS_STATE, REFUSED, logger
 
-__all__ = ["Bus", "Headers", "PayloadTooLarge", "Reply", "Request", "Subscription"]
+__all__ = ["Bus", "Headers", "NoResponders", "PayloadTooLarge", "Reply", "Request", "Subscription"]
 
 Headers = dict[str, str]
 _PENDING_MESSAGES = 65_536
 _PENDING_BYTES = 64 << 20
 _DRAIN_PATIENCE = 4.0
+_NOBODY = "flushed.nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Reply:
 
 Serve = Callable[[Request], Awaitable[Reply]]
 Hear = Callable[[bytes], None]
+
+
+class NoResponders(Unavailable):
+    """Nobody serves the subject: certainly nothing has happened."""
 
 
 class PayloadTooLarge(Exception):
@@ -83,12 +88,19 @@ class Bus:
             reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number of seconds is fine
             max_reconnect_attempts=-1,
             connect_timeout=2,
+            flush_timeout=0.5,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnect,
             reconnected_cb=self._on_reconnect,
             closed_cb=self._on_closed,
             **options,
         )
+        if self._client.max_payload < self._settings.max_payload:
+            await self.close()
+            raise PayloadTooLarge(
+                f"NATS takes {self._client.max_payload} bytes a message, MAX_PAYLOAD says {self._settings.max_payload}:"
+                " raise the one (max_payload in nats-server's configuration) or lower the other"
+            )
         NATS_STATE.set(1)
 
     async def request(self, subject: str, payload: bytes, headers: Headers, within: float) -> Reply:
@@ -98,6 +110,8 @@ class Bus:
         self._guard(payload)
         try:
             message = await self._client.request(subject, payload, timeout=within, headers=headers)
+        except nats.errors.NoRespondersError as error:
+            raise NoResponders from error
         except (nats.errors.Error, TimeoutError, ConnectionError) as error:
             logger().warning("request_failed", subject=subject, error=type(error).__name__)
             raise Unavailable from error
@@ -150,7 +164,11 @@ class Bus:
         if not self._client.is_connected:
             raise Unavailable
         try:
-            await self._client.flush(timeout=within)  # type: ignore[arg-type]  # any number of seconds is fine
+            # Not nats-py's own flush: its PING overtakes what is still queued. This goes through the same queue,
+            # and the server says at once that nobody serves it.
+            await self._client.request(_NOBODY, b"", timeout=within)
+        except nats.errors.NoRespondersError:
+            return
         except (nats.errors.Error, TimeoutError, ConnectionError) as error:
             raise Unavailable from error
 
@@ -174,7 +192,13 @@ class Bus:
         if self._client.is_closed or not (self._client.is_connected or self._client.is_reconnecting):
             return
         try:
+            # A reconnection under way may outlive close(): without a server its next attempt is its last.
+            self._client.set_server_pool([])
             await asyncio.wait_for(self._client.close(), _DRAIN_PATIENCE)
+        except asyncio.CancelledError:
+            # nats-py may raise it of itself here, out of a reconnection it has cancelled.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
         except (nats.errors.Error, ConnectionError, TimeoutError) as error:
             logger().warning("close_failed", error=type(error).__name__)
 
@@ -202,7 +226,10 @@ class Bus:
         try:
             self._guard(reply.payload)
             await self._client.publish(message.reply, reply.payload, headers=dict(reply.headers))
-        except (nats.errors.Error, ConnectionError, PayloadTooLarge) as error:
+        except PayloadTooLarge:
+            logger().error("reply_too_large", subject=message.subject, size=len(reply.payload))
+            await self._answer(message, Reply(b"", {"status": "overload"}))
+        except (nats.errors.Error, ConnectionError) as error:
             logger().warning("reply_lost", subject=message.subject, error=type(error).__name__)
 
     def _guard(self, payload: bytes) -> None:

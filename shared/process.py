@@ -80,7 +80,7 @@ async def _start_and_work(part: Part) -> None:
     await part.work()
 
 
-async def until_it_works(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+async def until_it_works(what: str, attempt: Callable[[], Awaitable[object]]) -> None:
     """Repeats `attempt` with growing pauses: a dependency that is not up yet is waited for, and said in the log."""
     pause = _RETRY_FIRST
     while True:

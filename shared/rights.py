@@ -65,11 +65,15 @@ class Rights:
         self._servers: OrderedDict[str, _Remembered] = OrderedDict()
         self._server_of: OrderedDict[str, str] = OrderedDict()
 
+    def forget_all(self) -> None:
+        self._servers.clear()
+        self._server_of.clear()
+
     async def sight(self, channel_id: str, user_id: str, *, fresh: bool = False) -> Sight:
         """How the user may use the channel; raises NotFound when they may not see it. `fresh` reads all again."""
         server_id = await self._server_id(channel_id)
         if fresh:
-            self._servers.pop(server_id, None)
+            await self._forget_if_changed(server_id)
         remembered = await self._remembered(server_id)
         overwrites = await self._overwrites(remembered, channel_id)
         member = await self._member(remembered, user_id)
@@ -77,6 +81,14 @@ class Rights:
         if VIEW_CHANNEL not in rules:
             raise NotFound("channel")
         return Sight(channel_id, server_id, remembered.rights.perm_rev, rules)
+
+    async def _forget_if_changed(self, server_id: str) -> None:
+        if (remembered := self._servers.get(server_id)) is None:
+            return
+        same = {"_id": server_id, "perm_rev": remembered.rights.perm_rev}
+        with translated():
+            if await self._store["servers"].find_one(same, projection={"_id": 1}) is None:
+                self._servers.pop(server_id, None)
 
     async def unchanged(self, sight: Sight) -> None:
         """To be awaited after a read's snapshot; raises LostRace when the sight may have changed meanwhile."""

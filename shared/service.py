@@ -19,7 +19,9 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from shared import ids, process
+from shared.affinity import ANNOUNCE, ANNOUNCE_EVERY, subject_at
 from shared.bus import Bus, Headers, Reply, Request
+from shared.epoch import Epoch
 from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Unavailable
 from shared.journal import Journal, Origin
 from shared.journal.reader import read_entries, read_heads
@@ -63,6 +65,7 @@ class Parts:
     bus: Bus
     journal: Journal
     rights: Rights
+    epoch: Epoch
 
 
 Handler = Callable[[Call, Any], Awaitable[BaseModel]]
@@ -118,10 +121,12 @@ class Service:
     def __init__(self, name: str, settings: Settings, make: Callable[[Parts], Sequence[object]]) -> None:
         self._name = name
         store, bus = Store(settings), Bus(settings)
-        rights = Rights(store, settings.rules_cache)
-        self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name), rights)
+        rights, epoch = Rights(store, settings.rules_cache), Epoch(store)
+        epoch.on_change.append(rights.forget_all)
+        self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name, epoch), rights, epoch)
         self._handlers = handlers_of(name, [JournalReading(store), *make(self._parts)])
         self._serving = False
+        self._instance = secrets.token_hex(6)
 
     @property
     def ready(self) -> bool:
@@ -129,17 +134,34 @@ class Service:
 
     async def start(self) -> None:
         await process.until_it_works("mongodb", self._parts.store.prepare)
+        await process.until_it_works("epoch", self._parts.epoch.read)
         await process.until_it_works("nats", self._parts.bus.connect)
         for method, handler in self._handlers.values():
-            await self._parts.bus.serve(method.subject, method.service, self._serve(method, handler))
+            run = self._serve(method, handler)
+            await self._parts.bus.serve(method.subject, method.service, run)
+            await self._parts.bus.serve(subject_at(method.subject, self._instance), "", run)
         await self._parts.bus.flush()
         self._serving = True
 
     async def work(self) -> None:
-        await self._parts.journal.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._parts.journal.run())
+            group.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        while self._serving:
+            await self._say(self._instance)
+            await asyncio.sleep(ANNOUNCE_EVERY)
+
+    async def _say(self, words: str) -> None:
+        try:
+            await self._parts.bus.publish(ANNOUNCE, f"{self._name} {words}".encode())
+        except Unavailable:
+            logger().debug("not_announced")
 
     async def stop(self) -> None:
         self._serving = False
+        await self._say(f"-{self._instance}")
         await self._parts.bus.stop_serving()
         await self._parts.journal.settle()
         await self._parts.bus.close()
@@ -181,6 +203,7 @@ class Service:
         if time.time() >= deadline:
             REFUSED.labels(why="expired").inc()
             raise Unavailable
+        await self._same_history(headers.get("epoch", ""))
         try:
             params = method.params.model_validate_json(request.payload)
         except ValidationError as error:
@@ -193,14 +216,19 @@ class Service:
             # A repeated request may fail where the first succeeded; the first outcome stands.
             first = await self._parts.journal.outcome(origin.nonce) if origin.nonce else None
             if first is not None:
-                return Reply(first, {"status": "ok"})
+                return Reply(first, {"status": "ok", "epoch": self._parts.epoch.value})
             if isinstance(error, LostRace):
                 raise Unavailable from error
             raise
-        reply_headers = {"status": "ok"}
+        reply_headers = {"status": "ok", "epoch": self._parts.epoch.value}
         if call.scopes:
             reply_headers["scopes"] = orjson.dumps(call.scopes).decode()
         return Reply(result.model_dump_json().encode(), reply_headers)
+
+    async def _same_history(self, asked: str) -> None:
+        """A gateway that has seen another epoch has seen a newer one, or is about to see ours in the reply."""
+        if asked and asked != self._parts.epoch.value:
+            await self._parts.epoch.read()
 
     async def _until_won(self, handler: Handler, call: Call, params: Params) -> BaseModel:
         for attempt in range(_ATTEMPTS):
@@ -223,7 +251,7 @@ def run_service(name: str, make: Callable[[Parts], Sequence[object]]) -> None:
     process.run(name, lambda settings: Service(name, settings, make))
 
 
-def request_headers(user_id: str, session_id: str, traceparent: str, within: float) -> Headers:
+def request_headers(user_id: str, session_id: str, traceparent: str, within: float, epoch: str) -> Headers:
     """What a gateway sends along with a request that must be answered within so many seconds."""
     return {
         "user": user_id,
@@ -231,6 +259,7 @@ def request_headers(user_id: str, session_id: str, traceparent: str, within: flo
         "request": secrets.token_hex(8),
         "traceparent": traceparent,
         "deadline": str(int((time.time() + within) * 1000)),
+        "epoch": epoch,
     }
 
 

@@ -39,6 +39,7 @@ class Settings(BaseModel):
     nats_ca_file: Path | None = Field(None, description="CA that signed NATS's certificates; turns TLS on")
     max_payload: int = Field(8 << 20, ge=1 << 20, description="largest NATS message; not above the server's own limit")
 
+    affinity: Literal["on", "off"] = Field("on", description="requests about one channel or server go to one replica")
     request_timeout: float = Field(8.0, gt=0, le=60, description="deadline of one request")
     read_timeout: float = Field(3.0, gt=0, le=60, description="deadline of a get_*: events of its scope wait for it")
     service_concurrency: int = Field(256, ge=1, description="requests a service works on at once; more: unavailable")
@@ -48,6 +49,8 @@ class Settings(BaseModel):
     nonce_days: float = Field(2.0, ge=1, description="how long the outcome of a nonce is kept")
     session_days: float = Field(30.0, gt=0, description="a session unused for so long ends")
     outbox_grace: float = Field(1.0, ge=0, description="age at which the sweeper republishes what was left unpublished")
+    journal_days: float = Field(7.0, gt=0, description="how long entries are kept: the horizon of deltas and resume")
+    prune_interval: float = Field(3600.0, gt=0, description="between two removals of older entries")
     head_cache: int = Field(100_000, ge=100, description="scope heads a service remembers")
     rules_cache: int = Field(2_000, ge=10, description="servers whose rights a service remembers")
 
@@ -61,7 +64,7 @@ class Settings(BaseModel):
     ring_size: int = Field(64, ge=1, description="last entries kept per scope for late joiners")
     reorder_limit: int = Field(256, ge=1, description="entries kept that arrived too early; beyond: fetched again")
     gap_wait: float = Field(0.02, ge=0, description="time given to a missing entry before the journal is asked")
-    interest_linger: float = Field(30.0, ge=0, description="how long a scope nobody holds is still followed")
+    interest_linger: float = Field(30.0, ge=10, description="how long a scope nobody holds is still followed")
     digest_interval: float = Field(30.0, gt=0, description="between two comparisons of all held heads")
     limits: Literal["on", "off"] = Field("on", description="rate limits; off for load tests")
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
 from pymongo import DeleteOne, IndexModel, InsertOne, ReadPreference, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import (
-    BulkWriteError,
     ConnectionFailure,
-    DuplicateKeyError,
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
@@ -35,9 +34,20 @@ Document = dict[str, Any]
 Filter = dict[str, Any]
 
 MAJORITY: Final = WriteConcern("majority", j=True)
-_DUPLICATE, _WRITE_CONFLICT = 11000, 112
 _COMMIT_PATIENCE = 10.0
-_GONE_TRANSACTION = {251, 225, 263}  # NoSuchTransaction, TransactionTooOld, OperationNotSupportedInTransaction
+_BEGIN_AGAIN = {
+    11000,  # DuplicateKey: whoever wrote the key has committed, and the handler's own checks will see it
+    112,  # WriteConflict
+    251,  # NoSuchTransaction
+    225,  # TransactionTooOld
+    290,  # TransactionExceededLifetimeLimitSeconds
+    246,  # SnapshotUnavailable
+    239,  # SnapshotTooOld
+}
+_DOWN_OR_SLOW = {
+    43,  # CursorNotFound
+    262,  # ExceededTimeLimit
+}
 
 
 class OutcomeUnknown(Unavailable):
@@ -105,18 +115,20 @@ def failure(error: BaseException) -> Exception | None:
     """What a driver error means to the code above, or None when it is no driver error."""
     if not isinstance(error, PyMongoError):
         return None
-    if isinstance(error, DuplicateKeyError | BulkWriteError):
-        details = error.details or {}
-        first = (details.get("writeErrors") or [details])[0]
-        if first.get("code") == _DUPLICATE:
-            # Whoever wrote the key has committed; run again, the handler's own checks will see it.
-            return LostRace()
-    if error.has_error_label("TransientTransactionError") or getattr(error, "code", None) == _WRITE_CONFLICT:
-        return Unavailable() if isinstance(error, ConnectionFailure) else LostRace()
     if isinstance(error, ConnectionFailure | ExecutionTimeout):
         return Unavailable()
-    if isinstance(error, OperationFailure) and error.code in _GONE_TRANSACTION:
+    code = _code_of(error)
+    if code in _BEGIN_AGAIN or error.has_error_label("TransientTransactionError"):
         return LostRace()
+    return Unavailable() if code in _DOWN_OR_SLOW else None
+
+
+def _code_of(error: PyMongoError) -> int | None:
+    """The server's code; of a bulk write that of its first failure."""
+    if isinstance(error, OperationFailure):
+        first = (error.details or {}).get("writeErrors") or [error.details or {}]
+        code: int | None = first[0].get("code", error.code)
+        return code
     return None
 
 
@@ -129,6 +141,11 @@ def translated() -> Iterator[None]:
         if meaning is None:
             raise
         raise meaning from error
+
+
+def moment_id(moment: datetime) -> Any:
+    """An id below which lie the documents made before a moment, where their ids are made by the driver."""
+    return ObjectId.from_datetime(moment)
 
 
 class Snapshot:
@@ -295,6 +312,9 @@ class Store:
     async def epoch(self) -> str:
         """The value that names this database's history; made once, by whoever comes first."""
         with translated():
+            known = await self["meta"].find_one({"_id": "epoch"})
+            if known is not None:
+                return str(known["value"])
             document = await self["meta"].find_one_and_update(
                 {"_id": "epoch"},
                 {"$setOnInsert": {"value": new_epoch()}},

@@ -32,13 +32,16 @@ class Gateway:
         self._visibility = Visibility(self._interest, upstream, users, settings.interest_linger)
         self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
         entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions)
-        self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance))
-        self._bus.on_doubt = self._interest.doubt
+        self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance), self._visibility)
+        upstream.on_new_epoch = self._sockets.end_all
+        self._upstream = upstream
+        self._bus.on_doubt = self._doubt
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
         self.ready = False
 
     async def start(self) -> None:
         await until_it_works("nats", self._bus.connect)
+        await self._upstream.hear_replicas()
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=1024).start()
         logger().info("listening", host=self._settings.host, port=self._runner.addresses[0][1])
@@ -55,6 +58,10 @@ class Gateway:
         await self._sockets.close()
         await self._runner.cleanup()
         await self._bus.close()
+
+    def _doubt(self, why: str) -> None:
+        self._interest.doubt(why)
+        self._sessions.doubt()
 
     def _routes(self) -> web.Application:
         app = web.Application()

@@ -19,6 +19,9 @@ EVERYTHING = "*"
 
 TOO_SLOW = 4008
 
+MISSED_PER_CONNECTION = 2_000
+"""Missed entries that are told to one connection, all resumes together."""
+
 
 class Connection:
     """Replies and events leave in the order in which they are handed over here.
@@ -36,12 +39,14 @@ class Connection:
         "_released",
         "_underway",
         "attached_at",
+        "authenticated",
         "caught_up",
         "closing",
         "feeds",
         "loaded_members",
         "logging_out",
         "proven",
+        "replay_left",
         "servers",
         "session_id",
         "user_id",
@@ -61,12 +66,14 @@ class Connection:
         self.caught_up.set()
         self.closing = False
         self.logging_out = False
+        self.authenticated = False
         self.user_id = ""
         self.session_id = ""
         self.feeds: set[Feed[Connection]] = set()
         self.servers: set[str] = set()
         self.loaded_members: set[str] = set()
         self.proven: set[str] = set()
+        self.replay_left = MISSED_PER_CONNECTION
         self.attached_at: dict[str, int] = {}
         self.user_scopes: OrderedDict[str, None] = OrderedDict()
 
@@ -90,10 +97,14 @@ class Connection:
     def close(self, code: int) -> None:
         """Nothing more is sent; the socket closes with `code`, after what is on its way."""
         if not self.closing:
-            self.closing = True
-            self._held.clear()
-            self._released.set()
+            self.gone()
             self._close(code)
+
+    def gone(self) -> None:
+        """Nothing can be sent any more: lets go of whoever waits to."""
+        self.closing = True
+        self._held.clear()
+        self._released.set()
 
     # Holding back: a reply is never older than an event already received.
 
@@ -137,6 +148,7 @@ class Connection:
         """Waits before more of what it missed: for the reply that comes first, and for room."""
         while not self.closing and not self._released.is_set():
             await self._released.wait()
+        self._outbox.flush()
         await self._outbox.has_room()
 
     def begin(self) -> None:

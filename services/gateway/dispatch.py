@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from services.gateway.interest import Interest
 from services.gateway.jsonrpc import Frame, Incoming, parse
 from services.gateway.sessions import SESSION_ENDED
 from services.gateway.upstream import Refused, Upstream
+from shared.affinity import key_of
 from shared.bus import Reply
 from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
-from shared.protocol.account import AUTHENTICATE, GET_USERS, LOGOUT, Authenticate, Forget, Pong, Resume
+from shared.protocol.account import AUTHENTICATE, DELETE_SESSION, GET_USERS, LOGOUT, Authenticate, Forget, Pong, Resume
 from shared.protocol.contract import Empty, Method, Params
 from shared.protocol.server import GET_SERVER
 from shared.settings import Settings
@@ -31,6 +33,9 @@ from shared.telemetry import REPLIES, logger
 TOKEN_REFUSED = 4001
 _REPLY_LIMIT = 512 << 10
 _ASK_AGAIN = 0.02
+_READS_AT_ONCE = 4
+_BATCH_REPLY_LIMIT = 2 << 20
+_TOO_MUCH = Unavailable("The answers to this batch are too large together; ask again in smaller ones.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,13 @@ class _Turn:
 
 
 @dataclass(slots=True)
+class _Budget:
+    """Bytes that the answers of one frame may still have together."""
+
+    left: int
+
+
+@dataclass(slots=True)
 class _Outcome:
     """A reply, and what is to follow once it has been handed over."""
 
@@ -72,6 +84,8 @@ class Dispatcher:
         self._parts = parts
         self._on_allowed = on_allowed
         self._room = asyncio.Semaphore(parts.settings.connection_requests)
+        # Pages are large: few at a time, so that what waits for a slow client stays small.
+        self._reading = asyncio.Semaphore(_READS_AT_ONCE)
         self._tails: dict[str, asyncio.Future[None]] = {}
         self._authenticating: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,14 +105,19 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def cancel(self) -> None:
-        for task in self._tasks:
+    async def end(self) -> None:
+        """Ends what is under way; a task may well finish in spite of it, so that is waited for."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _run(self, frame: Frame, turns: list[_Turn]) -> None:
         until = time.monotonic() + self._parts.settings.request_timeout
+        budget = _Budget(_BATCH_REPLY_LIMIT)
         pairs = zip(frame.requests, turns, strict=True)
-        outcomes = await asyncio.gather(*(self._take_turn(request, turn, until) for request, turn in pairs))
+        outcomes = await asyncio.gather(*(self._take_turn(request, turn, until, budget) for request, turn in pairs))
         replies = [outcome.reply for outcome in outcomes if outcome.reply is not None]
         connection = self._connection
         if replies:
@@ -132,12 +151,13 @@ class Dispatcher:
             self._tails[key] = done
         return _Turn(before, done, keys)
 
-    async def _take_turn(self, request: Incoming, turn: _Turn, until: float) -> _Outcome:
+    async def _take_turn(self, request: Incoming, turn: _Turn, until: float, budget: _Budget) -> _Outcome:
         try:
             if turn.before:
                 await asyncio.wait(turn.before)
-            await self._connection.has_room()
-            return await self._answer(request, until)
+            async with self._reading if request.method and request.method.reads else contextlib.nullcontext():
+                await self._connection.has_room()
+                return await self._answer(request, until, budget)
         finally:
             turn.done.set_result(None)
             for key in turn.keys:
@@ -147,7 +167,7 @@ class Dispatcher:
 
     # One request.
 
-    async def _answer(self, request: Incoming, until: float) -> _Outcome:
+    async def _answer(self, request: Incoming, until: float, budget: _Budget) -> _Outcome:
         outcome = _Outcome()
         began, reason = time.perf_counter(), "ok"
         try:
@@ -167,6 +187,9 @@ class Dispatcher:
             outcome.close = TOKEN_REFUSED
         name = request.method.name if request.method else ""
         REPLIES.labels(method=name, reason=reason).observe(time.perf_counter() - began)
+        budget.left -= len(reply)
+        if budget.left < 0:
+            reply = frames.failure(request.request_id, _TOO_MUCH.wire())
         if request.answered:
             outcome.reply = reply
         else:
@@ -186,8 +209,8 @@ class Dispatcher:
             return (await self._serve(method, request, until, outcome)).model_dump_json().encode()
         if method.loads_members:
             # Before it is asked: what happens while it is under way is held back, not missed.
-            self._connection.loaded_members.update(self._connection.servers & {request.params.get("server_id")})
-        reply = await (self._log_out if method is LOGOUT else self._ask)(method, request, until, outcome)
+            self._connection.loaded_members.add(str(request.params.get("server_id")))
+        reply = await (self._log_out if self._ends_own(request) else self._ask)(method, request, until, outcome)
         if len(reply.payload) > _REPLY_LIMIT:
             raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")
         outcome.scopes = orjson.loads(reply.headers.get("scopes", "{}"))
@@ -199,17 +222,24 @@ class Dispatcher:
         match params:
             case Authenticate():
                 self._hold([EVERYTHING], outcome)
+                entered = await self._parts.entrance.authenticate(self._connection, params, until)
                 outcome.resumes = params.resume is not None
-                return await self._parts.entrance.authenticate(self._connection, params, until)
+                return entered
             case Resume():
                 self._hold([EVERYTHING], outcome)
+                resumed = await self._parts.entrance.resume(self._connection, params, until)
                 outcome.resumes = True
-                return await self._parts.entrance.resume(self._connection, params, until)
+                return resumed
             case Forget():
                 self._parts.users.forget(self._connection, params.scopes)
                 return Empty()
             case _:
                 return Pong(time=time.time_ns() // 1_000_000)
+
+    def _ends_own(self, request: Incoming) -> bool:
+        """Whether it ends the session of this very socket."""
+        mine = request.params.get("session_id") == self._connection.session_id
+        return request.method is LOGOUT or (request.method is DELETE_SESSION and mine)
 
     async def _log_out(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
         """Ends the session; this socket closes after the reply, not at the word that all others close at."""
@@ -227,10 +257,18 @@ class Dispatcher:
         connection = self._connection
         self._hold(self._reads(request), outcome)
         told = self._told(outcome.holds)
-        payload = orjson.dumps(request.params)
+        try:
+            payload = orjson.dumps(request.params)
+        except TypeError:
+            raise InvalidParams.of("params", "are nested too deeply") from None
         while True:
             reply = await self._parts.upstream.forward(
-                method, payload, user_id=connection.user_id, session_id=connection.session_id, until=until
+                method,
+                payload,
+                user_id=connection.user_id,
+                session_id=connection.session_id,
+                until=until,
+                key=key_of(request.params),
             )
             if not _is_older(reply, told):
                 return reply
@@ -244,7 +282,7 @@ class Dispatcher:
             feeds = [feed for feed in self._connection.feeds if feed.scope.kind == "server"]
         else:
             feeds = [feed for name in scopes if (feed := self._parts.interest.feed(name)) is not None]
-        return {feed.scope.name: feed.told_up_to(self._connection) for feed in feeds}
+        return {feed.scope.name: feed.place_of(self._connection) or 0 for feed in feeds}
 
     def _reads(self, request: Incoming) -> list[str]:
         """The scope whose events must wait for this request's reply."""

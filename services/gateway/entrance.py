@@ -47,17 +47,17 @@ class Entrance:
         payload = Identify(token=params.token).model_dump_json().encode()
         reply = await self._upstream.forward(IDENTIFY, payload, user_id="", session_id="", until=until)
         identity = Identity.model_validate_json(reply.payload, extra="ignore")
-        connection.user_id = identity.user.id
+        connection.user_id, connection.session_id = identity.user.id, identity.session_id
+        self._sessions.add(connection)
         try:
             async with _in_time(until):
                 found = await self._attach(connection, params)
         except BaseException:
-            self._visibility.forget(connection)
-            connection.user_id = ""
+            self.leave(connection)
+            connection.user_id = connection.session_id = ""
             raise
         self._users.hear(connection, {identity.user.id: identity.user.rev})
-        connection.session_id = identity.session_id
-        self._sessions.add(connection)
+        connection.authenticated = True
         return Authenticated(
             user=identity.user,
             session_id=identity.session_id,
@@ -73,7 +73,9 @@ class Entrance:
         async with _in_time(until):
             found = await self._resumption.sort(connection, params.scopes, connection.servers)
         for name, position in found.positions.items():
-            self._take_back(connection, name, position, found)
+            if not name.startswith("user:") and not self._goes_back(connection, name, position):
+                del found.current[name]
+                found.stale.append(name)
         self._hear_users(connection, found)
         return Resumed(current=found.current, stale=found.stale, gone=found.gone)
 
@@ -102,27 +104,33 @@ class Entrance:
             if params.resume is not None:
                 connection.attached_at[server_scope(server_id).name] = start
                 connection.attached_at |= {f"channel:{each}": feed.last for each, feed in channels.items()}
+        if connection.closing:
+            raise Unavailable  # the socket ended meanwhile; nobody would take it out again
         self._hear_users(connection, found)
         if connection.attached_at:
             asyncio.get_running_loop().call_later(_RESUME_WITHIN, connection.attached_at.clear)
         return found
 
-    def _take_back(self, connection: Connection, name: str, position: int, found: Sorted) -> None:
-        """Moves a connection that came without this scope's position back to it, if nothing was told meanwhile."""
+    def _goes_back(self, connection: Connection, name: str, position: int) -> bool:
+        """Puts a connection that came without this scope's position there; False when it can't be told from there.
+
+        It can when nothing of the scope was told since it came. Not so a server: while behind in it, it would hear
+        channels that it may have lost.
+        """
         feed = self._interest.feed(name)
-        if (
-            feed is None
-            or feed.scope.kind == "user"
-            or connection not in feed
-            or position >= feed.told_up_to(connection)
-        ):
-            return
-        if connection.attached_at.get(name) != feed.last:
-            del found.current[name]
-            found.stale.append(name)
-            return
+        if feed is None:
+            return False
+        untold = connection.attached_at.get(name) == feed.last
+        if feed.scope.kind == "channel" and connection not in feed:
+            return untold and self._visibility.enters_at(connection, feed.scope, position)
+        place = feed.place_of(connection)
+        if place is None or position >= place:
+            return place is not None
+        if feed.scope.kind == "server" or not untold:
+            return False
         self._interest.leave(feed, connection)
         self._interest.join(feed, connection, position)
+        return True
 
     def _hear_users(self, connection: Connection, found: Sorted) -> None:
         users = {Scope(name).id: rev for name, rev in found.positions.items() if name.startswith("user:")}

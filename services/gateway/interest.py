@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from services.gateway.ordering import Feed
 from services.gateway.upstream import HEADS_PER_REQUEST, TROUBLE, Upstream
 from shared.bus import Bus, Subscription
-from shared.journal.entry import Entry, HeadNotice, parse_hint
+from shared.journal.entry import Entry, HeadNotice, parse_hint, without_deleted
 from shared.scopes import Scope, subscription_for
 from shared.settings import Settings
-from shared.telemetry import FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
+from shared.telemetry import CATCHING_UP, FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
 
 if TYPE_CHECKING:
     from services.gateway.connection import Connection
@@ -29,6 +29,7 @@ GOING_AWAY = 1012
 _PAUSE, _PAUSE_MOST = 0.05, 1.0
 _SECOND_LOOK = 1.0
 _FETCHES_AT_ONCE = 32
+_COMPARISONS_AT_ONCE = 8
 
 
 class Interest:
@@ -47,9 +48,11 @@ class Interest:
         self._repairs: dict[Feed[Connection], asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._held_back: dict[str, set[str]] = {}
+        self._comparisons = asyncio.Semaphore(_COMPARISONS_AT_ONCE)
         self._fetches = asyncio.Semaphore(_FETCHES_AT_ONCE)
         self.on_entry: Callable[[Feed[Connection], Entry], None] = lambda _feed, _entry: None
         self.tell: Callable[[Feed[Connection], Entry, Sequence[Connection]], None] = lambda _feed, _entry, _told: None
+        self.on_lost: Callable[[Feed[Connection]], None] = lambda _feed: None
         self.on_live: Callable[[Feed[Connection], Connection], None] = lambda _feed, _holder: None
 
     # Feeds and their holders.
@@ -108,12 +111,16 @@ class Interest:
     def hear(self, payload: bytes) -> None:
         """A hint. One that cannot be read is logged and dropped: the journal has the truth."""
         try:
-            hint = parse_hint(payload)
+            hint, epoch = parse_hint(payload)
         except (ValueError, KeyError, TypeError) as error:
             logger().error("unreadable_hint", error=str(error))
             return
         feed = self._feeds.get(hint.scope.name)
         if feed is None:
+            return
+        if epoch != self._upstream.epoch:
+            # Of another history. Which one is newer, the replies tell.
+            self.doubt("epoch")
             return
         if isinstance(hint, HeadNotice):
             feed.announce(hint.rev)
@@ -125,6 +132,13 @@ class Interest:
         """Hints may have been lost without a word: compare every head."""
         SUSPICIONS.labels(why=why).inc()
         self._suspect.set()
+
+    def forget_everything(self) -> None:
+        """Another history has begun: nothing that is followed here means anything any more."""
+        for feed in list(self._feeds.values()):
+            for holder in feed.holders():
+                holder.close(GOING_AWAY)
+            self.let_go(feed)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -192,8 +206,12 @@ class Interest:
                 return
             before = feed.last
             for entry in entries:
+                # One at a time: there may be no room for many that are early, nor in the outboxes for all at once.
                 feed.offer(entry)
-            self._pump(feed)
+                self._pump(feed)
+                await asyncio.sleep(0)
+                if self._feeds.get(feed.scope.name) is not feed:
+                    return
             REPAIRED.inc(feed.last - before)
             if feed.last == before:
                 await asyncio.sleep(pause)
@@ -201,11 +219,13 @@ class Interest:
 
     async def _catch_up(self, feed: Feed[Connection], holder: Connection) -> None:
         """Tells one holder what it missed, from the feed's last entries or else from the journal, until it is live."""
+        CATCHING_UP.inc()
         try:
             await self._tell_missed(feed, holder)
             if holder in feed.live:
                 self.on_live(feed, holder)
         finally:
+            CATCHING_UP.dec()
             holder.end()
 
     async def _tell_missed(self, feed: Feed[Connection], holder: Connection) -> None:
@@ -222,7 +242,8 @@ class Interest:
                     return
                 if not entries:
                     await asyncio.sleep(_PAUSE)
-            for entry in entries:
+            for entry in without_deleted(entries):
+                await holder.may_be_told()
                 if entry.rev > feed.last or not feed.told(holder, entry.rev):
                     break
                 self.tell(feed, entry, (holder,))
@@ -239,8 +260,7 @@ class Interest:
     def _lose(self, feed: Feed[Connection]) -> None:
         """The journal no longer reaches back: nobody can be told in order any more."""
         logger().error("scope_lost", scope=feed.scope.name, last=feed.last)
-        for holder in feed.holders():
-            holder.close(GOING_AWAY)
+        self.on_lost(feed)
 
     # Comparing heads.
 
@@ -298,13 +318,16 @@ class Interest:
 
     async def _compare(self, feeds: Iterable[Feed[Connection]]) -> None:
         followed = [feed for feed in feeds if self._feeds.get(feed.scope.name) is feed]
-        for start in range(0, len(followed), HEADS_PER_REQUEST):
-            batch = followed[start : start + HEADS_PER_REQUEST]
+        starts = range(0, len(followed), HEADS_PER_REQUEST)
+        await asyncio.gather(*(self._compare_batch(followed[start : start + HEADS_PER_REQUEST]) for start in starts))
+
+    async def _compare_batch(self, batch: Sequence[Feed[Connection]]) -> None:
+        async with self._comparisons:
             heads = await self._upstream.heads([feed.scope.name for feed in batch])
-            for feed in batch:
-                feed.announce(heads.get(feed.scope.name, 0))
-                if feed.has_gap:
-                    self._repair_soon(feed)
+        for feed in batch:
+            feed.announce(heads.get(feed.scope.name, 0))
+            if feed.has_gap:
+                self._repair_soon(feed)
 
     def _drop_idle_users(self) -> None:
         """Scopes of users and of selves that nobody has held for a while; servers go with their channels."""

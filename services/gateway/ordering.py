@@ -106,9 +106,11 @@ class Feed(Generic[H]):
             self.behind[holder] = rev
         return True
 
-    def told_up_to(self, holder: H) -> int:
-        """The last revision whose event this holder may have received."""
-        return self.last if holder in self.live else self.behind.get(holder, 0)
+    def place_of(self, holder: H) -> int | None:
+        """The last revision this holder has been told of, by an event or by a reply; None for who is not here."""
+        if holder in self.live:
+            return self.last
+        return self.behind.get(holder, self.ahead.get(holder))
 
     def __contains__(self, holder: H) -> bool:
         return holder in self.live or holder in self.ahead or holder in self.behind

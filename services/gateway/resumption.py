@@ -19,7 +19,7 @@ from shared.scopes import self_scope
 from shared.sight import sight_changed
 
 MISSED_PER_SCOPE = 200
-MISSED_PER_CONNECTION = 2_000
+_READS_AT_ONCE = 16
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Resumption:
         mine = {self_scope(connection.user_id).name, *(f"server:{server}" for server in servers), *channels}
         candidates = [name for name in positions if name in mine or name.startswith("user:")]
         heads = await self._heads({name: positions[name] for name in candidates})
-        budget = MISSED_PER_CONNECTION
+        missed_entries = await self._all_missed({name: positions[name] for name in heads}, heads)
         # Servers first: a channel is current only where the sight of its server is proven unchanged.
         for name in sorted(positions, key=_rank):
             position, head = positions[name], heads.get(name, 0)
@@ -53,30 +53,29 @@ class Resumption:
                 found.gone.append(name)
                 continue
             missed = head - position
-            proven = 0 <= missed <= min(MISSED_PER_SCOPE, budget)
+            proven = 0 <= missed <= min(MISSED_PER_SCOPE, connection.replay_left)
             if proven and name in channels:
                 proven = channels[name] in connection.proven
             if proven and (missed or name.startswith("server:")):
-                proven = await self._can_be_told(connection, name, position, head)
+                proven = _can_be_told(connection, name, missed_entries.get(name, []), missed)
             if not proven:
                 found.stale.append(name)
                 continue
-            budget -= missed
+            connection.replay_left -= missed
             found.current[name] = head
             found.positions[name] = position
         return found
 
-    async def _can_be_told(self, connection: Connection, name: str, position: int, head: int) -> bool:
-        """Whether everything from the position to the head is still there and leaves this user's sight as it was."""
-        entries = await self._missed(name, position, head)
-        if len(entries) < head - position:
-            return False
-        if name.startswith("server:"):
-            if sight_changed(entries, connection.user_id):
-                return False
-            connection.proven.add(name.partition(":")[2])
-        # A server joined meanwhile is better asked for than told from its beginning.
-        return not (name.startswith("self:") and happened(entries, "server_added"))
+    async def _all_missed(self, positions: Mapping[str, int], heads: Mapping[str, int]) -> dict[str, list[Entry]]:
+        """What was missed of each scope, where that is little enough to be told."""
+        wanted = [name for name in positions if 0 < heads[name] - positions[name] <= MISSED_PER_SCOPE]
+        room = asyncio.Semaphore(_READS_AT_ONCE)
+
+        async def read(name: str) -> list[Entry]:
+            async with room:
+                return await self._missed(name, positions[name], heads[name])
+
+        return dict(zip(wanted, await asyncio.gather(*map(read, wanted)), strict=True))
 
     async def _missed(self, name: str, position: int, head: int) -> list[Entry]:
         entries: list[Entry] = []
@@ -102,6 +101,18 @@ class Resumption:
         for answer in await asyncio.gather(*(self._upstream.heads(batch) for batch in batches)):
             heads.update(answer)
         return heads
+
+
+def _can_be_told(connection: Connection, name: str, entries: list[Entry], missed: int) -> bool:
+    """Whether everything missed is still there and leaves this user's sight as it was."""
+    if len(entries) < missed:
+        return False
+    if name.startswith("server:"):
+        if sight_changed(entries, connection.user_id):
+            return False
+        connection.proven.add(name.partition(":")[2])
+    # A server joined meanwhile is better asked for than told from its beginning.
+    return not (name.startswith("self:") and happened(entries, "server_added"))
 
 
 def _rank(name: str) -> int:

@@ -6,7 +6,9 @@ The word of it may be lost; so every gateway asks now and then which of its sess
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections import OrderedDict
 
 from services.gateway.connection import Connection
 from services.gateway.upstream import TROUBLE, Upstream
@@ -16,6 +18,7 @@ from shared.telemetry import logger
 
 SESSION_ENDED = 4002
 _PER_REQUEST = 200
+_ENDED_REMEMBERED = 1000
 
 
 class Sessions:
@@ -24,9 +27,18 @@ class Sessions:
         self._upstream = upstream
         self._interval = interval
         self._connections: dict[str, set[Connection]] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._doubted = asyncio.Event()
 
     def add(self, connection: Connection) -> None:
         self._connections.setdefault(connection.session_id, set()).add(connection)
+        if connection.session_id in self._ended:
+            # It ended between the look at its token and now.
+            connection.close(SESSION_ENDED)
+
+    def doubt(self) -> None:
+        """The word of an end may have been lost: ask now."""
+        self._doubted.set()
 
     def remove(self, connection: Connection) -> None:
         if (connections := self._connections.get(connection.session_id)) is not None:
@@ -37,7 +49,10 @@ class Sessions:
     async def run(self) -> None:
         await self._bus.hear(SESSION_ENDED_SUBJECT, lambda payload: self._end(payload.decode(errors="replace")))
         while True:
-            await asyncio.sleep(self._interval * random.uniform(0.8, 1.2))  # noqa: S311 - not all gateways at once
+            pause = self._interval * random.uniform(0.8, 1.2)  # noqa: S311 - not all gateways at once
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubted.wait(), pause)
+            self._doubted.clear()
             try:
                 await self._check()
             except TROUBLE as error:
@@ -51,6 +66,9 @@ class Sessions:
                 self._end(session_id)
 
     def _end(self, session_id: str) -> None:
+        self._ended[session_id] = None
+        if len(self._ended) > _ENDED_REMEMBERED:
+            self._ended.popitem(last=False)
         for connection in tuple(self._connections.get(session_id, ())):
             # The one that ended it closes itself, after the reply.
             if not connection.logging_out:

@@ -11,6 +11,7 @@ from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
 from services.gateway.outbox import Outbox
+from services.gateway.visibility import Visibility
 from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
 
 _FRAME_LIMIT = 64 << 10
@@ -22,8 +23,9 @@ _CLOSE_PATIENCE = 10.0
 class Sockets:
     """All open sockets of this gateway."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, visibility: Visibility) -> None:
         self._parts = parts
+        self._visibility = visibility
         self._open: set[_Socket] = set()
         self.accepting = True
 
@@ -38,18 +40,34 @@ class Sockets:
             timeout=_CLOSE_PATIENCE,
         )
         await ws.prepare(request)
-        if request.transport is None:
+        transport = request.transport
+        if transport is None:
             return ws
-        socket = _Socket(ws, request.transport, self._parts)
+        socket = _Socket(ws, transport, self._parts)
         self._open.add(socket)
         CONNECTIONS.labels(state="open").inc()
         try:
             await socket.serve()
         finally:
+            self._parts.entrance.leave(socket.connection)
+            await self._cut_off(transport)
             self._open.discard(socket)
             CONNECTIONS.labels(state="open").dec()
-            self._parts.entrance.leave(socket.connection)
         return ws
+
+    async def _cut_off(self, transport: asyncio.Transport) -> None:
+        """A peer that takes nothing any more would keep its unsent bytes here for as long as it likes."""
+        until = time.monotonic() + _CLOSE_PATIENCE
+        while transport.get_write_buffer_size() and time.monotonic() < until:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
+        if transport.get_write_buffer_size():
+            transport.abort()
+
+    def end_all(self) -> None:
+        """Another history has begun: whatever any client holds is worthless."""
+        for socket in tuple(self._open):
+            socket.connection.close(GOING_AWAY)
+        self._visibility.forget_everything()
 
     async def close(self) -> None:
         """Closes every socket: this node is going away."""
@@ -87,17 +105,17 @@ class _Socket:
                     break
         finally:
             waiting.cancel()
-            self._dispatcher.cancel()
+            self.connection.gone()
+            await self._dispatcher.end()
             if self._closing is not None:
                 await self._closing
-            self.connection.closing = True
 
     def _on_allowed(self) -> None:
         self._allowed = time.monotonic()
 
     async def _expect_authentication(self) -> None:
         settings = self._settings
-        while not self.connection.session_id:
+        while not self.connection.authenticated:
             until = min(self._allowed + settings.authenticate_timeout, self._opened + settings.anonymous_limit)
             remaining = until - time.monotonic()
             if remaining <= 0:

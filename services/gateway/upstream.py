@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
 
-from shared.bus import Bus, Reply
+from shared.affinity import ANNOUNCE, Replicas, pick, subject_at
+from shared.bus import Bus, Headers, NoResponders, Reply
 from shared.errors import GuildwireError, Unavailable
 from shared.ids import new_trace
 from shared.journal.entry import Entry, from_document
@@ -16,11 +18,13 @@ from shared.protocol.contract import Method, Params
 from shared.protocol.internal import READ_ENTRIES, READ_HEADS, ReadEntries, ReadHeads
 from shared.service import request_headers
 from shared.settings import Settings
+from shared.telemetry import logger
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=BaseModel)
 
 HEADS_PER_REQUEST = 200
+_EPOCHS_REMEMBERED = 10
 
 
 class Refused(Exception):
@@ -39,30 +43,79 @@ class Upstream:
     def __init__(self, bus: Bus, settings: Settings) -> None:
         self._bus = bus
         self._settings = settings
+        self._replicas = Replicas()
+        self._epochs: list[str] = [""]
+        self.on_new_epoch: Callable[[], None] = lambda: None
+
+    @property
+    def epoch(self) -> str:
+        """The newest seen; empty before the first reply."""
+        return self._epochs[-1]
 
     def patience(self, method: Method[Any, Any]) -> float:
         """Seconds a request may take. Reads get less: events wait for them."""
         return self._settings.read_timeout if method.reads else self._settings.request_timeout
 
+    async def hear_replicas(self) -> None:
+        """From now on knows which replicas there are."""
+        await self._bus.hear(
+            ANNOUNCE, lambda payload: self._replicas.hear(payload.decode(errors="replace"), time.monotonic())
+        )
+
     async def forward(
-        self, method: Method[Any, Any], payload: bytes, *, user_id: str, session_id: str, until: float
+        self,
+        method: Method[Any, Any],
+        payload: bytes,
+        *,
+        user_id: str,
+        session_id: str,
+        until: float,
+        key: str | None = None,
     ) -> Reply:
         """Sends a client's params on as they are; `until` on this process's monotonic clock.
 
-        Raises Refused with the service's error, or Unavailable.
+        `key` is what the request is about: of all replicas the one it falls to is asked first. Raises Refused with
+        the service's error, or Unavailable.
         """
         within = min(until - time.monotonic(), self.patience(method))
         if within <= 0:
             raise Unavailable
-        headers = request_headers(user_id, session_id, new_trace(), within)
-        reply = await self._bus.request(method.subject, payload, headers, within)
+        headers = request_headers(user_id, session_id, new_trace(), within, self.epoch)
+        reply = await self._request(method, payload, headers, within, key)
         match reply.headers.get("status"):
             case "ok":
+                self.saw_epoch(reply.headers.get("epoch", ""))
                 return reply
             case "error":
                 raise Refused(orjson.loads(reply.payload))
             case _:
                 raise Unavailable
+
+    async def _request(
+        self, method: Method[Any, Any], payload: bytes, headers: Headers, within: float, key: str | None
+    ) -> Reply:
+        """Asks the key's own replica, or any when that one is gone: only *no responders* proves that nothing ran."""
+        if key is not None and self._settings.affinity == "on":
+            instance = pick(key, self._replicas.living(method.service, time.monotonic()))
+            if instance is not None:
+                try:
+                    return await self._bus.request(subject_at(method.subject, instance), payload, headers, within)
+                except NoResponders:
+                    self._replicas.lose(method.service, instance)
+        return await self._bus.request(method.subject, payload, headers, within)
+
+    def saw_epoch(self, epoch: str) -> None:
+        """Takes note of the epoch a reply was made in; raises Unavailable for one that is past."""
+        if epoch == self.epoch:
+            return
+        if epoch in self._epochs:
+            raise Unavailable
+        first = not self.epoch
+        self._epochs = [*self._epochs[-_EPOCHS_REMEMBERED:], epoch]
+        if not first:
+            logger().error("epoch_changed", now=epoch)
+            self.on_new_epoch()
+            raise Unavailable
 
     async def call(self, method: Method[P, R], params: P, user_id: str = "") -> R:
         """A question of the gateway's own. Raises as `forward` does."""

@@ -16,7 +16,7 @@ from typing import Any
 from services.gateway.connection import Connection
 from services.gateway.frames import EntryFrames
 from services.gateway.heard_users import HeardUsers
-from services.gateway.interest import Interest
+from services.gateway.interest import GOING_AWAY, Interest
 from services.gateway.ordering import Feed
 from services.gateway.upstream import TROUBLE, Refused, Upstream
 from shared.journal.entry import Entry
@@ -26,6 +26,7 @@ from shared.scopes import Scope, channel_scope, server_scope
 from shared.telemetry import logger
 
 _PAUSE_MOST = 1.0
+_LOADS_AT_ONCE = 32
 
 
 @dataclass(slots=True)
@@ -53,14 +54,19 @@ class Visibility:
         self._upstream = upstream
         self._linger = linger
         self._servers: dict[str, _Server] = {}
+        self._loads = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._loading: set[asyncio.Task[None]] = set()
         interest.on_entry = self._on_entry
         interest.tell = self._tell
         interest.on_live = self._on_live
+        interest.on_lost = self._on_lost
 
     async def load(self, server_id: str) -> None:
-        """Returns when the server's view is here, or when there is no such server."""
-        await self._server(server_id).loaded.wait()
+        """Returns when the server's view is here, to stay for whoever is about to enter; or there is no such server."""
+        server = self._server(server_id)
+        await server.loaded.wait()
+        if server.feed is not None and not server.feed.held:
+            server.feed.idle_since = time.monotonic()
 
     def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
         """The channels of a server that was loaded, by id."""
@@ -82,6 +88,15 @@ class Visibility:
         if server.feed is not None:
             self._interest.join(server.feed, connection, position)
 
+    def enters_at(self, connection: Connection, channel: Scope, position: int) -> bool:
+        """Has a connection that is still entering a server hear this channel from there; False when it is not."""
+        server = self._servers.get(channel.within)
+        entering = server.entering.get(connection) if server else None
+        if entering is None:
+            return False
+        entering.channels[channel.id] = position
+        return True
+
     def leave(self, connection: Connection, server_id: str) -> None:
         """Detaches a connection from a server and all its channels, at once."""
         connection.servers.discard(server_id)
@@ -95,6 +110,14 @@ class Visibility:
         for feed in (server.feed, *server.channels.values()):
             if feed is not None and connection in feed:
                 self._interest.leave(feed, connection)
+
+    def forget_everything(self) -> None:
+        """Another history has begun: every socket is closed, and its client starts anew."""
+        for server_id, server in list(self._servers.items()):
+            for connection in tuple(server.entering):
+                connection.close(GOING_AWAY)
+            self._give_up(server_id, server)
+        self._interest.forget_everything()
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -128,17 +151,27 @@ class Visibility:
         return server
 
     async def _load(self, server_id: str, server: _Server) -> None:
+        try:
+            await self._take_view(server_id, server)
+        except Exception as error:  # noqa: BLE001 - it must not lock its members out: the next to come tries again
+            logger().error("bug", server=server_id, exc_info=error)
+            self._give_up(server_id, server)
+
+    async def _take_view(self, server_id: str, server: _Server) -> None:
         """One snapshot of the server: from its revision on, its own entries keep the view current."""
         view: ServerView | None = None
         while view is None:
             try:
-                view = await self._upstream.call(GET_SERVER_VIEW, GetServerView(server_id=server_id))
+                async with self._loads:
+                    view = await self._upstream.call(GET_SERVER_VIEW, GetServerView(server_id=server_id))
             except TROUBLE as error:
                 if isinstance(error, Refused) and error.reason == "not_found":
                     self._give_up(server_id, server)
                     return
                 logger().warning("server_not_loaded", server=server_id, error=str(error))
                 await asyncio.sleep(random.uniform(0.05, _PAUSE_MOST))  # noqa: S311
+        if self._servers.get(server_id) is not server:
+            return
         server.feed = self._interest.follow(server_scope(server_id), view.rev)
         for channel_id, head in view.channels.items():
             self._follow_channel(server, server_id, channel_id, head)
@@ -147,10 +180,11 @@ class Visibility:
             self._interest.join(server.feed, connection, entering.position)
 
     def _give_up(self, server_id: str, server: _Server) -> None:
-        del self._servers[server_id]
+        self._servers.pop(server_id, None)
         for connection in server.entering:
             connection.servers.discard(server_id)
             connection.end()
+        server.entering.clear()
         server.loaded.set()
 
     def _follow_channel(self, server: _Server, server_id: str, channel_id: str, head: int) -> None:
@@ -219,6 +253,18 @@ class Visibility:
         for channel_id, channel in server.channels.items():
             self._interest.join(channel, connection, entering.channels.get(channel_id, channel.last))
         connection.end()
+
+    def _on_lost(self, feed: Feed[Connection]) -> None:
+        """Nobody can be told of it in order any more: all start anew, from a fresh snapshot."""
+        for holder in feed.holders():
+            holder.close(GOING_AWAY)
+        server_id = feed.scope.within if feed.scope.kind == "channel" else feed.scope.id
+        server = self._servers.pop(server_id, None)
+        for each in (feed, *((server.feed, *server.channels.values()) if server else ())):
+            if each is not None:
+                for holder in each.holders():
+                    holder.close(GOING_AWAY)
+                self._interest.let_go(each)
 
 
 def _is_for(connection: Connection, scope: Scope, event: dict[str, Any]) -> bool:

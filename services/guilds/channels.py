@@ -66,7 +66,7 @@ class Channels:
                 whose = (await standing(snapshot, params.server_id, params.user_id, kind="member")).member
             head = await head_within(snapshot, scope)
             call.holds(scope.name, head.rev)
-            if params.since and params.user_id is None:
+            if params.since and params.user_id in (None, call.user_id):
                 changes = await changes_since(snapshot, scope, params.since, head)
                 if changes is not None and not sight_changed(changes, call.user_id):
                     return await _delta(snapshot, here, changes, head.rev)

@@ -39,10 +39,18 @@ class Invites:
             return change.returns(_view(invite))
 
 
+async def find_invite(reader: Reader, code: str) -> Document:
+    """The invite, also one that is expired or used up: who joined by it may ask again."""
+    invite = await reader.find_one("invites", {"_id": code})
+    if invite is None:
+        raise NotFound("invite")
+    return invite
+
+
 async def usable_invite(reader: Reader, code: str) -> Document:
     """Raises NotFound alike for a code that is wrong, expired or used up."""
-    invite = await reader.find_one("invites", {"_id": code})
-    if invite is None or not _is_usable(invite):
+    invite = await find_invite(reader, code)
+    if not _is_usable(invite):
         raise NotFound("invite")
     return invite
 

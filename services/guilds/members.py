@@ -9,7 +9,7 @@ import orjson
 
 from services.guilds import views
 from services.guilds.channels import MAX_CHANNELS
-from services.guilds.invites import usable_invite
+from services.guilds.invites import find_invite, usable_invite
 from services.guilds.standing import MAX_ROLES, Standing, standing
 from shared.errors import Conflict, InvalidParams, NotFound, Unauthenticated
 from shared.journal import Change
@@ -52,16 +52,16 @@ class Members:
     @handles(JOIN_SERVER)
     async def join_server(self, call: Call, params: JoinServer) -> Server:
         async with self._store.snapshot() as snapshot:
-            server_id = (await usable_invite(snapshot, params.invite))["server_id"]
+            server_id = (await find_invite(snapshot, params.invite))["server_id"]
         scope, mine = server_scope(server_id), self_scope(call.user_id)
         async with self._journal.change(call.origin, scope, mine) as change:
-            invite = await usable_invite(change, params.invite)
             server = await change.find_one("servers", {"_id": server_id})
             if server is None:
                 raise NotFound("invite")
             already = await change.find_one("members", {"server_id": server_id, "user_id": call.user_id})
             if already:
                 return views.server_view(server, already, change.head(scope).rev)
+            invite = await usable_invite(change, params.invite)
             await must_have_room(change, call.user_id)
             rev = change.rev(scope)
             user = await find_user(change, call.user_id)

@@ -94,7 +94,7 @@ class Servers:
         async with self._store.snapshot() as snapshot:
             head = await head_within(snapshot, mine)
             call.holds(mine.name, head.rev)
-            if params.since is not None:
+            if params.since is not None and params.user_id in (None, call.user_id):
                 changes = await changes_since(snapshot, mine, params.since, head)
                 if changes is not None:
                     return await _servers_delta(snapshot, call.user_id, changes, head.rev)

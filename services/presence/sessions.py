@@ -38,7 +38,7 @@ class Sessions:
         self._store = parts.store
         self._bus = parts.bus
         self._lifetime = timedelta(days=parts.settings.session_days)
-        self._epoch: str | None = None
+        self._epoch = parts.epoch
 
     def new(self, user_id: str, device: str | None) -> tuple[Document, str]:
         """A session's document, and the token that is shown once and not kept."""
@@ -64,7 +64,7 @@ class Sessions:
         if user is None:
             raise Unauthenticated("The token was refused; log in again.")
         await self._slide(session)
-        return Identity(user=profile(user, user["_id"]), session_id=session["_id"], epoch=await self._known_epoch())
+        return Identity(user=profile(user, user["_id"]), session_id=session["_id"], epoch=self._epoch.value)
 
     @handles(LOGOUT)
     async def logout(self, call: Call, _params: NoParams) -> Empty:
@@ -124,11 +124,6 @@ class Sessions:
         moved = {"used_date": now, "expires_date": now + self._lifetime}
         with translated():
             await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": moved})
-
-    async def _known_epoch(self) -> str:
-        if self._epoch is None:
-            self._epoch = await self._store.epoch()
-        return self._epoch
 
 
 def _now() -> datetime:

@@ -17,11 +17,13 @@ import orjson
 from pydantic import BaseModel
 
 from shared.bus import Bus
+from shared.epoch import Epoch
 from shared.errors import LostRace, Unavailable
 from shared.journal.change import Append, Change, Requirement, Staged, Written, nonce_record
 from shared.journal.entry import Entry, Head, Origin, recorded
 from shared.journal.group import Lane, Waiting
 from shared.journal.heads import HeadCache, Turns
+from shared.journal.pruner import Pruner
 from shared.journal.publisher import Publisher
 from shared.journal.reader import head_within, read_heads
 from shared.journal.sweeper import Sweeper
@@ -38,16 +40,19 @@ R = TypeVar("R", bound=BaseModel)
 class Journal:
     """One process's way to commit and publish. `service` names whose outbox it writes and sweeps."""
 
-    def __init__(self, store: Store, bus: Bus, settings: Settings, service: str) -> None:
+    def __init__(self, store: Store, bus: Bus, settings: Settings, service: str, epoch: Epoch) -> None:
         self._store = store
+        self._epoch = epoch
         self._bus = bus
         self._service = service
         self._nonce_days = settings.nonce_days
         self._heads = HeadCache(settings.head_cache)
+        epoch.on_change.append(self._heads.forget_all)
         self._turns = Turns()
         self._others = Lane(self._commit_group)
         self._selves = Lane(self._commit_group)
-        self._publisher = Publisher(store, bus)
+        self._publisher = Publisher(store, bus, epoch)
+        self._pruner = Pruner(store, settings.name, settings.journal_days, settings.prune_interval)
         self._sweeper = Sweeper(store, self._publisher, service, settings.name, settings.outbox_grace)
 
     async def run(self) -> None:
@@ -57,6 +62,8 @@ class Journal:
             group.create_task(self._selves.run())
             group.create_task(self._publisher.run())
             group.create_task(self._sweeper.run())
+            group.create_task(self._pruner.run())
+            group.create_task(self._epoch.run())
 
     async def settle(self) -> None:
         """Clears what has been published; the last thing before the process ends."""
@@ -99,6 +106,7 @@ class Journal:
 
     async def _commit_group(self, group: Sequence[Waiting]) -> None:
         """All appends of the group in one transaction; each follows the one before it in its scope."""
+        group = await self._first_of_their_nonces(group)
         scopes = list(dict.fromkeys(waiting.append.scope for waiting in group))
         async with self._turns.of(scopes):
             heads = await self._known_heads(scopes)
@@ -130,6 +138,19 @@ class Journal:
         for waiting, outcome in zip(group, outcomes, strict=True):
             waiting.succeed(outcome)
 
+    async def _first_of_their_nonces(self, group: Sequence[Waiting]) -> Sequence[Waiting]:
+        """The group without those whose nonce has been used: one of them would fail the others with it."""
+        nonces = [waiting.origin.nonce for waiting in group if waiting.origin.nonce]
+        used: set[str] = set()
+        if len(group) > 1 and nonces:
+            with translated():
+                found = await self._store["nonces"].find({"_id": {"$in": nonces}}, {"_id": 1}).to_list(len(nonces))
+            used = {document["_id"] for document in found}
+        for waiting in group:
+            if waiting.origin.nonce in used:
+                waiting.fail(LostRace())
+        return [waiting for waiting in group if not waiting.origin.nonce or waiting.origin.nonce not in used]
+
     async def _known_heads(self, scopes: Sequence[Scope]) -> dict[Scope, Head]:
         known = {scope: head for scope in scopes if (head := self._heads.get(scope)) is not None}
         read = await read_heads(self._store, [scope.name for scope in scopes if scope not in known])
@@ -145,7 +166,7 @@ class Journal:
         self._heads.doubt(scopes)
         with COMMITS.time():
             await self._insert_entries(transaction, staged.entries)
-            await self._check(transaction, staged.requires)
+            await self._check(transaction, [self._same_history(), *staged.requires])
             await transaction.apply(staged.writes)
             outbox_id = await self._note_in_outbox(transaction, staged.entries)
             await transaction.commit()
@@ -159,6 +180,10 @@ class Journal:
         """The first statement, so that a lost race shows at once."""
         if entries:
             await transaction.insert("journal", [entry.document() for entry in entries])
+
+    def _same_history(self) -> Requirement:
+        """Remembered heads must be of the history that is being written."""
+        return Requirement("meta", {"_id": "epoch", "value": self._epoch.value})
 
     async def _check(self, transaction: Transaction, requires: Sequence[Requirement]) -> None:
         """One query for all requirements of a collection; each names one document by its id, and differently."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,8 +61,8 @@ class Entry:
             "perm_rev": self.perm_rev,
         }
 
-    def hint(self) -> bytes:
-        return orjson.dumps(self.document())
+    def hint(self, epoch: str = "") -> bytes:
+        return orjson.dumps({**self.document(), "epoch": epoch})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,18 @@ class HeadNotice:
     scope: Scope
     rev: int
 
-    def hint(self) -> bytes:
-        return orjson.dumps({"scope": self.scope.name, "within": self.scope.within, "rev": self.rev, "v": VERSION})
+    def hint(self, epoch: str = "") -> bytes:
+        notice = {"scope": self.scope.name, "within": self.scope.within, "rev": self.rev, "v": VERSION, "epoch": epoch}
+        return orjson.dumps(notice)
 
 
-def parse_hint(payload: bytes) -> Entry | HeadNotice:
-    """Reads what is known and ignores the rest, so that versions can run side by side; raises on nonsense."""
-    return from_document(orjson.loads(payload))
+def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice, str]:
+    """The hint and its epoch. Reads what is known and ignores the rest, so that versions can run side by side.
+
+    Raises ValueError, KeyError or TypeError on nonsense.
+    """
+    document = orjson.loads(payload)
+    return from_document(document), document.get("epoch", "")
 
 
 def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
@@ -120,3 +125,24 @@ def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, An
 def happened(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
     """The params of all events of these names, in order."""
     return [event["params"] for entry in entries for event in entry.events if event["name"] in names]
+
+
+def without_deleted(entries: Sequence[Entry]) -> list[Entry]:
+    """The same entries, without what they say of messages that are deleted further on: nobody is told of those late.
+
+    The deletions stay, and so do the revisions.
+    """
+    gone = {params["message_id"] for params in happened(entries, "message_deleted")}
+    if not gone:
+        return list(entries)
+
+    def stays(event: dict[str, Any]) -> bool:
+        match event["name"]:
+            case "message_added":
+                return event["params"]["message"]["id"] not in gone
+            case "message_changed":
+                return event["params"]["message_id"] not in gone
+            case _:
+                return True
+
+    return [replace(entry, events=[event for event in entry.events if stays(event)]) for entry in entries]

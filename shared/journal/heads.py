@@ -34,6 +34,9 @@ class HeadCache:
         while len(self._heads) > self._limit:
             self._heads.popitem(last=False)
 
+    def forget_all(self) -> None:
+        self._heads.clear()
+
     def doubt(self, scopes: Iterable[Scope]) -> None:
         for scope in scopes:
             self._heads.pop(scope.name, None)

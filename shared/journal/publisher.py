@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.bus import Bus
+from shared.epoch import Epoch
 from shared.errors import Unavailable
 from shared.journal.entry import Entry, HeadNotice
 from shared.scopes import Scope, subject_of
@@ -74,8 +75,9 @@ class Repeats:
 class Publisher:
     """Publishes committed entries. What it fails at stays in the outbox, and a sweeper repeats it."""
 
-    def __init__(self, store: Store, bus: Bus) -> None:
+    def __init__(self, store: Store, bus: Bus, epoch: Epoch) -> None:
         self._store = store
+        self._epoch = epoch
         self._bus = bus
         self._unsettled: deque[Any] = deque(maxlen=_UNSETTLED_LIMIT)
         self._repeats = Repeats()
@@ -86,9 +88,11 @@ class Publisher:
         try:
             for entry in entries:
                 self._repeats.committed(entry.scope, entry.rev, now)
-                await self._bus.publish(subject_of(entry.scope), entry.hint())
-        except Unavailable:
+                await self._bus.publish(subject_of(entry.scope), entry.hint(self._epoch.value))
+        except Exception as error:  # noqa: BLE001 - it is committed: whatever fails now must not look as if it were not
             PUBLISH_FAILURES.inc()
+            if not isinstance(error, Unavailable):
+                logger().error("bug", exc_info=error)
             return False
         return True
 
@@ -107,7 +111,7 @@ class Publisher:
             try:
                 await self._settle_batch()
                 for notice in self._repeats.take(time.monotonic()):
-                    await self._bus.publish(subject_of(notice.scope), notice.hint())
+                    await self._bus.publish(subject_of(notice.scope), notice.hint(self._epoch.value))
             except Unavailable:
                 PUBLISH_FAILURES.inc()
 

@@ -9,7 +9,7 @@ from shared.journal.entry import Entry, Head, from_document
 from shared.scopes import Scope
 from shared.store import Document, Snapshot, Store, translated
 
-_ENTRIES_BYTES = 2 << 20
+_ENTRIES_BYTES = 512 << 10
 DELTA_LIMIT = 100
 
 
@@ -61,7 +61,7 @@ async def changes_since(snapshot: Snapshot, scope: Scope, since: int, head: Head
 
 
 async def read_entries(store: Store, scope: str, after: int, limit: int) -> list[dict[str, Any]]:
-    """Entries after a revision, in order, as hints carry them; cut at 2 MiB but never empty when there are any."""
+    """Entries after a revision, in order, as hints carry them; cut at 512 KiB but never empty when there are any."""
     with translated():
         cursor = store["journal"].find({"scope": scope, "rev": {"$gt": after}}, sort=[("rev", 1)], limit=limit)
         documents = await cursor.to_list(limit)

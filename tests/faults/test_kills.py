@@ -265,7 +265,8 @@ async def scene(make_system: Callable[..., System], tmp_path: Path) -> AsyncIter
     system = make_system(
         replicas=REPLICAS,
         argv={service: [sys.executable, "-m", "tests.faults.crashing", service] for service in REPLICAS},
-        env={service: {"DOOMS": str(dooms)} for service in REPLICAS},
+        # Without affinity, so that each replica gets its share of writes and may be the one to die.
+        env={service: {"DOOMS": str(dooms)} for service in REPLICAS} | {"*": {"AFFINITY": "off"}},
     ).start()
     people = People(system)
     staging = await staged(system, people, Dooms(dooms))

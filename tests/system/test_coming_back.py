@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.request
 from typing import Any
 
 from tests.client import Client
@@ -301,3 +302,102 @@ async def test_a_session_can_be_ended_from_another(people: People) -> None:
     own = next(session["id"] for session in listed if session["current"])
     assert await stranger.call("delete_session", session_id=own) == {}
     assert len((await here.call("get_sessions"))["sessions"]) == len(listed) - 1
+
+
+async def test_the_rest_of_a_cache_may_be_sent_without_waiting(people: People) -> None:
+    room = await people.room(new=True)
+    known = await positions_of(room.member, room, room.member_is)
+    await room.member.close()
+    for number in range(3):
+        await room.owner.call("add_channel", server_id=room.server_id, name=f"missed {number}")
+        await room.owner.call("add_message", channel_id=room.channel_id, content=f"missed {number}")
+    channel = f"channel:{room.channel_id}"
+    first = {name: rev for name, rev in known.items() if name != channel}
+    for gateway in (0, 1):
+        client = await people.open(gateway)
+        await client.send("authenticate", token=room.member_is.token, resume=first)
+        rest = await client.call("resume", scopes={channel: known[channel]})
+        assert rest["current"] == {channel: known[channel] + 3}
+        await client.event("message_added", scope=channel, rev=3)
+        assert [event.rev for event in client.heard("message_added", scope=channel)] == [1, 2, 3]
+
+
+async def test_a_server_is_not_taken_back_later_on(people: People) -> None:
+    """Behind in the server but in its channels it would hear what it may have lost."""
+    room = await people.room(new=True)
+    known = await positions_of(room.member, room, room.member_is)
+    await room.owner.call("add_channel", server_id=room.server_id, name="missed")
+    server = f"server:{room.server_id}"
+    client, _ = await back(people, room.member_is, 1, {})
+    rest = await client.call("resume", scopes={server: known[server]})
+    assert (rest["current"], rest["stale"]) == ({}, [server])
+
+
+async def test_a_message_deleted_meanwhile_is_not_told(people: People) -> None:
+    room = await people.room(new=True)
+    known = await positions_of(room.member, room, room.member_is)
+    secret = await room.owner.call("add_message", channel_id=room.channel_id, content="a secret")
+    await room.owner.call("update_message", channel_id=room.channel_id, message_id=secret["id"], content="secret too")
+    await room.owner.call("delete_message", channel_id=room.channel_id, message_id=secret["id"])
+    await room.owner.call("add_message", channel_id=room.channel_id, content="kept")
+    client, _ = await back(people, room.member_is, 0, known)
+    await client.event("resumed")
+    assert [event.method for event in client.events] == ["message_deleted", "message_added", "resumed"]
+
+
+async def test_who_vanishes_while_coming_back_leaves_nothing_behind(system: System, people: People) -> None:
+    room = await people.room(new=True)
+    known = await positions_of(room.member, room, room.member_is)
+    for number in range(3):
+        await room.owner.call("add_channel", server_id=room.server_id, name=f"missed {number}")
+    await room.member.close()
+
+    def measured(metric: str) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{system.processes['gateway-1'].admin_port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(metric))
+
+    before = measured("guildwire_gateway_connections")
+    for client in await asyncio.gather(*(people.open(1) for _ in range(20))):
+        await client.send("authenticate", token=room.member_is.token, resume=known)
+        client.abort()
+    await eventually(lambda: measured("guildwire_gateway_connections") == before, "the gateway has noticed", 15)
+    await eventually(lambda: measured("guildwire_gateway_catching_up") == 0, "nobody is catching up any more")
+
+
+async def test_ending_ones_own_session_is_answered_first(people: People) -> None:
+    client = await people.open()
+    opened = await client.call("register", name="ends.itself", password="ends itself")
+    session = (await client.call("authenticate", token=opened["token"]))["session_id"]
+    assert await client.call("delete_session", session_id=session) == {}
+    assert await client.closed() == 4002
+
+
+async def test_joining_twice_succeeds_though_the_invite_is_spent(people: People) -> None:
+    room = await people.room()
+    invite = await room.owner.call("add_invite", server_id=room.server_id, max_uses=1)
+    eve = await people.connect(await people.register("eve"))
+    first = await eve.call("join_server", invite=invite["code"])
+    again = await eve.call("join_server", invite=invite["code"])
+    assert again["id"] == first["id"]
+    other = await people.connect(await people.register("other"))
+    assert (await refused(other.call("join_server", invite=invite["code"]))).reason == "not_found"
+
+
+async def test_a_since_does_not_mix_up_whose_servers_are_asked_for(people: People) -> None:
+    room = await people.room(new=True)
+    await room.member.call("add_server", name="Not shared")
+    shared = await room.member.call("get_servers", user_id=room.owner_is.id, since=0)
+    assert [server["id"] for server in shared["servers"]] == [room.server_id]
+
+
+async def test_odd_params_are_invalid_and_no_bug(people: People) -> None:
+    room = await people.room()
+    odds: list[Any] = [[], {}, [[]], 1, None]
+    for odd in odds:
+        call = room.owner.call("get_server_members", server_id=odd, amount=1)
+        assert (await refused(call)).code == -32602
+    deep: list[object] = []
+    for _ in range(300):
+        deep = [deep]
+    assert (await refused(room.owner.call("get_user", user_id=deep))).code == -32602

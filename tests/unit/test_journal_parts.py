@@ -98,9 +98,9 @@ def test_an_older_entry_published_again_does_not_hide_the_newest() -> None:
 
 def test_a_hint_reads_back_as_the_entry_it_was() -> None:
     entry = Entry(channel_scope("c", "s"), 3, [{"name": "x", "params": {}}], by={"user": "u"}, last_id=2, perm_rev=9)
-    assert parse_hint(entry.hint()) == entry
+    assert parse_hint(entry.hint("e")) == (entry, "e")
     notice = HeadNotice(channel_scope("c", "s"), 3)
-    assert parse_hint(notice.hint()) == notice
+    assert parse_hint(notice.hint("e")) == (notice, "e")
 
 
 def test_one_subscription_hears_all_channels_of_a_server() -> None:
