@@ -107,7 +107,7 @@ class Bus:
         """Asks whoever serves `subject` and waits `within` seconds; raises Unavailable."""
         if not self._client.is_connected:
             raise Unavailable
-        self._guard(payload)
+        self.guard(payload)
         try:
             message = await self._client.request(subject, payload, timeout=within, headers=headers)
         except nats.errors.NoRespondersError as error:
@@ -153,7 +153,7 @@ class Bus:
         """Hands a hint to the connection; raises Unavailable while there is none."""
         if not self._client.is_connected:
             raise Unavailable
-        self._guard(payload)
+        self.guard(payload)
         try:
             await self._client.publish(subject, payload)
         except (nats.errors.Error, ConnectionError) as error:
@@ -171,10 +171,6 @@ class Bus:
             return
         except (nats.errors.Error, TimeoutError, ConnectionError) as error:
             raise Unavailable from error
-
-    def guard(self, payload: bytes) -> None:
-        """Raises PayloadTooLarge for what could not be published."""
-        self._guard(payload)
 
     async def stop_serving(self) -> None:
         """Takes no further requests and lets those under way be answered; bounded."""
@@ -224,7 +220,7 @@ class Bus:
         if not message.reply:
             return
         try:
-            self._guard(reply.payload)
+            self.guard(reply.payload)
             await self._client.publish(message.reply, reply.payload, headers=dict(reply.headers))
         except PayloadTooLarge:
             logger().error("reply_too_large", subject=message.subject, size=len(reply.payload))
@@ -232,7 +228,8 @@ class Bus:
         except (nats.errors.Error, ConnectionError) as error:
             logger().warning("reply_lost", subject=message.subject, error=type(error).__name__)
 
-    def _guard(self, payload: bytes) -> None:
+    def guard(self, payload: bytes) -> None:
+        """Raises PayloadTooLarge for what could not be published."""
         if len(payload) > self._settings.max_payload - 4096:
             raise PayloadTooLarge(f"{len(payload)} bytes")
 
@@ -262,9 +259,3 @@ def _tls(ca_file: str) -> Any:
     import ssl  # noqa: PLC0415 - only where TLS is on
 
     return ssl.create_default_context(cafile=ca_file)
-
-
-async def connect(settings: Settings) -> Bus:
-    bus = Bus(settings)
-    await bus.connect()
-    return bus

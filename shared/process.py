@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -40,7 +41,7 @@ def run(kind: str, make: Callable[[Settings], Part]) -> None:
     except SettingsError as error:
         sys.exit(f"{kind}: {error}")
     if not settings.name:
-        settings = settings.model_copy(update={"name": f"{kind}-{os.getpid()}"})
+        settings = settings.model_copy(update={"name": f"{kind}-{socket.gethostname()}-{os.getpid()}"})
     configure_logging(settings.name, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_live(make(settings), settings)))

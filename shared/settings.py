@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str = Field("", description="this process's name in logs and leases; default: the service and the pid")
+    name: str = Field("", description="this process's name in logs and leases; default: the part, the host and the pid")
     host: str = Field("127.0.0.1", description="address the gateway listens on")
     port: int = Field(8080, ge=0, le=65535, description="port the gateway listens on; 0: any free one")
     admin_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")

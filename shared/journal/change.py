@@ -29,7 +29,6 @@ class Change:
         self._heads = heads
         self._origin = origin
         self._events: dict[Scope, list[dict[str, Any]]] = {}
-        self._perm_revs: dict[Scope, int] = {}
         self.writes: list[Write] = []
         self.outcome: BaseModel | None = None
         self.now = datetime.now(UTC).replace(microsecond=0)
