@@ -64,7 +64,7 @@ class Settings(BaseModel):
     ring_size: int = Field(64, ge=1, description="last entries kept per scope for late joiners")
     reorder_limit: int = Field(256, ge=1, description="entries kept that arrived too early; beyond: fetched again")
     gap_wait: float = Field(0.02, ge=0, description="time given to a missing entry before the journal is asked")
-    interest_linger: float = Field(30.0, ge=10, description="how long a scope nobody holds is still followed")
+    interest_linger: float = Field(30.0, ge=0, description="how long a scope nobody holds is still followed")
     digest_interval: float = Field(30.0, gt=0, description="between two comparisons of all held heads")
     limits: Literal["on", "off"] = Field("on", description="rate limits; off for load tests")
 

@@ -88,11 +88,18 @@ class Entrance:
         memberships = await self._upstream.call(GET_MEMBERSHIPS, NoParams(), connection.user_id)
         mine = self_scope(connection.user_id)
         self._interest.follow(mine, memberships.position)
-        await asyncio.gather(*(self._visibility.load(server_id) for server_id in memberships.servers))
-        if params.resume is None:
-            found = _everything(mine, memberships)
-        else:
-            found = await self._resumption.sort(connection, params.resume, memberships.servers.keys())
+        async with self._visibility.loaded(memberships.servers):
+            if params.resume is None:
+                found = _everything(mine, memberships)
+            else:
+                found = await self._resumption.sort(connection, params.resume, memberships.servers.keys())
+            self._join(connection, params, memberships, found)
+        if connection.closing:
+            raise Unavailable  # the socket ended meanwhile; nobody would take it out again
+        return found
+
+    def _join(self, connection: Connection, params: Authenticate, memberships: Memberships, found: Sorted) -> None:
+        mine = self_scope(connection.user_id)
         connection.loaded_members.update(memberships.servers.keys() & set(params.members))
         position = found.positions.get(mine.name, memberships.position)
         self._interest.join(self._interest.follow(mine, memberships.position), connection, position)
@@ -104,12 +111,9 @@ class Entrance:
             if params.resume is not None:
                 connection.attached_at[server_scope(server_id).name] = start
                 connection.attached_at |= {f"channel:{each}": feed.last for each, feed in channels.items()}
-        if connection.closing:
-            raise Unavailable  # the socket ended meanwhile; nobody would take it out again
         self._hear_users(connection, found)
         if connection.attached_at:
             asyncio.get_running_loop().call_later(_RESUME_WITHIN, connection.attached_at.clear)
-        return found
 
     def _goes_back(self, connection: Connection, name: str, position: int) -> bool:
         """Puts a connection that came without this scope's position there; False when it can't be told from there.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,7 @@ class _Entering:
 class _Server:
     """A server some local connection is in. Without a feed it is still being loaded."""
 
+    awaited: int = 0
     loaded: asyncio.Event = field(default_factory=asyncio.Event)
     feed: Feed[Connection] | None = None
     channels: dict[str, Feed[Connection]] = field(default_factory=dict)
@@ -61,12 +63,18 @@ class Visibility:
         interest.on_live = self._on_live
         interest.on_lost = self._on_lost
 
-    async def load(self, server_id: str) -> None:
-        """Returns when the server's view is here, to stay for whoever is about to enter; or there is no such server."""
-        server = self._server(server_id)
-        await server.loaded.wait()
-        if server.feed is not None and not server.feed.held:
-            server.feed.idle_since = time.monotonic()
+    @asynccontextmanager
+    async def loaded(self, server_ids: Iterable[str]) -> AsyncIterator[None]:
+        """While in it, the views of these servers are here, of those that exist, and are not let go."""
+        servers = [self._server(server_id) for server_id in server_ids]
+        for server in servers:
+            server.awaited += 1
+        try:
+            await asyncio.gather(*(server.loaded.wait() for server in servers))
+            yield
+        finally:
+            for server in servers:
+                server.awaited -= 1
 
     def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
         """The channels of a server that was loaded, by id."""
@@ -133,7 +141,9 @@ class Visibility:
             before = time.monotonic() - self._linger
             for server_id, server in list(self._servers.items()):
                 feed = server.feed
-                if feed is None or feed.held or server.entering or feed.idle_since is None or feed.idle_since > before:
+                if feed is None or feed.held or server.entering or server.awaited:
+                    continue
+                if feed.idle_since is None or feed.idle_since > before:
                     continue
                 del self._servers[server_id]
                 for each in (feed, *server.channels.values()):
