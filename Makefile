@@ -4,16 +4,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python)
+CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python clients/chat)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format docs lock clean
+.PHONY: help run chat test check bench format docs lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## start the whole system here (PORT GATEWAYS GUILDS MESSAGES PRESENCE DATA LIMITS MONGO_URL NATS_URL)
 	@$(BIN)/python -m deploy.local
+
+chat: $(STAMP) ## chat in the terminal (URL=ws://127.0.0.1:8080/ws, several with commas between; PROFILE keeps accounts apart)
+	@PYTHONPATH=clients/python:clients/chat $(BIN)/python -m guildwire_chat --profile "$(or $(PROFILE),default)" \
+		"$(or $(URL),ws://127.0.0.1:8080/ws)"
 
 test: $(STAMP) ## run the tests (ARGS="tests/unit -k journal" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -160,12 +160,12 @@ class Client(Loading):
 
     # Requests.
 
-    async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+    async def call(self, method: str, params: Mapping[str, Any] | None = None, *, patience: float | None = None) -> Any:
         """Sends a request and returns its result; repeats it while that is safe and may help."""
         given = _given(params or {})
         if method in NONCES:
             given.setdefault("nonce", uuid.uuid4().hex)
-        deadline = asyncio.get_running_loop().time() + self.patience
+        deadline = asyncio.get_running_loop().time() + (self.patience if patience is None else patience)
         backoff = Backoff(first=0.2, most=5.0)
         while True:
             connection = await self._connection(deadline)

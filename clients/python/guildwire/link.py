@@ -99,7 +99,7 @@ class Link:
             if connection is not None:
                 await self._end(connection)
         self._backoff_after(connection, lasted=loop.time() - began > LASTED_SECONDS)
-        return "The node is going away." if self._is_leaving() else f"Closed ({connection.close_code})."
+        return "The node is going away." if self._is_leaving() else connection.end
 
     async def _enter(self, connection: Connection, token: str) -> None:
         """Authenticates, resumes, and sees to it that what is shown becomes current."""

@@ -11,6 +11,8 @@ from guildwire.changes import Change
 from guildwire.client import Client
 from guildwire.errors import GuildwireError
 
+PATIENCE = 300.0
+
 
 @dataclass(eq=False)
 class Outgoing:
@@ -25,8 +27,11 @@ class Outgoing:
 
 
 class Outbox:
-    def __init__(self, client: Client) -> None:
+    """`patience`: for how many seconds each message is tried before it is given up."""
+
+    def __init__(self, client: Client, *, patience: float = PATIENCE) -> None:
         self._client = client
+        self._patience = patience
         self._channels: dict[str, list[Outgoing]] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
 
@@ -75,10 +80,9 @@ class Outbox:
         return next((each for each in self._channels[channel_id] if not each.problem), None)
 
     async def _send(self, outgoing: Outgoing) -> None:
+        message = {"channel_id": outgoing.channel_id, "content": outgoing.content, "reply_to": outgoing.reply_to}
         try:
-            await self._client.add_message(
-                outgoing.channel_id, outgoing.content, reply_to=outgoing.reply_to, nonce=outgoing.nonce
-            )
+            await self._client.call("add_message", {**message, "nonce": outgoing.nonce}, patience=self._patience)
         except GuildwireError as error:
             outgoing.problem = str(error)
             self._tell(outgoing)

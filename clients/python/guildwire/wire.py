@@ -86,7 +86,7 @@ class Connection:
             await self._socket.send(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
             return await asyncio.wait_for(asyncio.shield(request.answer), REPLY_SECONDS)
         except ConnectionClosed:
-            raise Disconnected(self._end()) from None
+            raise Disconnected(self.end) from None
         except TimeoutError:
             raise Unavailable(5030, f"No answer to {method} within {REPLY_SECONDS:g} s.", {}) from None
         finally:
@@ -131,7 +131,7 @@ class Connection:
         finally:
             for request in self._requests.values():
                 if not request.answer.done():
-                    request.answer.set_exception(Disconnected(self._end()))
+                    request.answer.set_exception(Disconnected(self.end))
                     request.answer.exception()  # its caller may have given up
 
     def _take(self, element: Mapping[str, Any]) -> None:
@@ -147,6 +147,8 @@ class Connection:
             self._on_reply(request.method, request.params, element["result"])
             request.answer.set_result(element["result"])
 
-    def _end(self) -> str:
+    @property
+    def end(self) -> str:
+        """How it ended, for people."""
         code = self._socket.close_code
         return "The connection was lost." if code in {None, 1006} else f"The connection was closed ({code})."

@@ -1,0 +1,84 @@
+"""The app: a client that outlives its screens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from guildwire import Client, Outbox
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from guildwire_chat.chat import Chat
+from guildwire_chat.login import Login
+from guildwire_chat.store import Store
+
+SAVE_EVERY = 30.0
+
+
+class ChatApp(App[None]):
+    TITLE = "Guildwire"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", priority=True)]
+    CSS = """
+    .dialog { width: 64; max-width: 90%; height: auto; border: round $primary; padding: 1 2; background: $surface; }
+    .title { text-style: bold; }
+    .hint { color: $text-muted; }
+    .buttons { height: auto; margin-top: 1; }
+    .buttons Button { margin-right: 2; }
+    Login, Ask, Confirm, Show { align: center middle; }
+    Input { border: round $primary-darken-2; background: transparent; }
+    Input:focus { border: round $primary; }
+    #problem { color: $warning; margin-top: 1; }
+    #rooms { width: 26; border-right: solid $primary-darken-2; background: $surface; scrollbar-size-vertical: 1; }
+    #title { height: 1; padding: 0 1; background: $surface; }
+    #messages { height: 1fr; border: none; padding: 0 1; background: $background; scrollbar-size-vertical: 1; }
+    #messages > .option-list--option-disabled { text-style: none; }
+    #below { height: 1; padding: 0 1; color: $warning; display: none; }
+    #members { width: 26; height: 1fr; padding: 0 1; border-left: solid $primary-darken-2; background: $surface; }
+    ToastRack { dock: top; align: right top; }
+    #status { height: 1; padding: 0 1; background: $surface; }
+    """
+
+    def __init__(self, urls: Sequence[str], store: Store) -> None:
+        super().__init__()
+        self.urls = list(urls)
+        self.store = store
+        self.client = Client(self.urls, cache=store.load_cache())
+        self.outbox = Outbox(self.client)
+
+    async def on_mount(self) -> None:
+        self.set_interval(SAVE_EVERY, self.save)
+        if self.store.token:
+            await self.client.start(self.store.token)
+            self.push_screen(Chat())
+        else:
+            self.push_screen(self._login())
+
+    def on_login_done(self) -> None:
+        user = self.client.cache.users.get(self.client.cache.user_id)
+        self.store.token, self.store.name = self.client.token, user["name"] if user else ""
+        self.store.save()
+        self.switch_screen(Chat())
+
+    def on_chat_logged_out(self, event: Chat.LoggedOut) -> None:
+        self.store.token = ""
+        self.store.save()
+        self.switch_screen(self._login(event.why))
+
+    def save(self) -> None:
+        """What is there now is what the next start begins with."""
+        if self.client.cache.user_id:
+            try:
+                self.store.save_cache(self.client.cache)
+                self.store.save()
+            except OSError as error:
+                self.notify(f"Your history can't be kept on disk: {error}", severity="warning")
+
+    async def on_unmount(self) -> None:
+        self.save()
+        await self.outbox.close()
+        await self.client.close()
+
+    def _login(self, why: str = "") -> Login:
+        return Login(self.store.name, " · ".join(self.urls), why)
