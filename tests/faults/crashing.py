@@ -1,8 +1,8 @@
-"""Starts a service that dies by SIGKILL at a named step of a commit: `python -m tests.faults.crashing <service>`.
+"""Starts a service that is struck by a signal at a named step of a commit: `python -m tests.faults.crashing <service>`.
 
 The service is the real one; only the methods between two steps are wrapped. The test dooms a scope at a step, in a
 directory that it shares with the processes through the variable DOOMS; whichever process comes first to that step of
-a commit to that scope, and is not among the spared, says so there and is gone. Nothing else ever dies of it.
+a commit to that scope, and is not among the spared, says so there and sends itself the signal, by default SIGKILL.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ STEPS = UNCOMMITTED + UNKNOWN + COMMITTED
 
 
 @dataclass(frozen=True)
-class Death:
-    """A process is gone: since `at`, on the monotonic clock; `entries` are scope, rev and request of what it wrote."""
+class Blow:
+    """A process was struck, at `at` on the monotonic clock; `entries` are scope, rev and request of what it wrote."""
 
     step: str
     name: str
@@ -49,47 +49,57 @@ class Death:
 
 
 class Dooms:
-    """A directory with a file for each doomed scope, and one for each death."""
+    """A directory with a file for each doomed scope, and one for each blow."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
 
-    def lay(self, scope: str, step: str, spared: Sequence[str] = ()) -> None:
+    def lay(self, scope: str, step: str, signum: signal.Signals = signal.SIGKILL, spared: Sequence[str] = ()) -> None:
         """Dooms the next commit to this scope that comes to this step in a process not spared."""
-        self._death(scope).unlink(missing_ok=True)
-        self._write(self._directory / scope, " ".join([step, *spared]))
+        self._blow(scope).unlink(missing_ok=True)
+        self._write(self._directory / scope, " ".join([step, str(int(signum)), *spared]))
 
-    def death(self, scope: str) -> Death | None:
-        """What became of the doom laid last on this scope."""
+    def lift(self, scope: str) -> bool:
+        """Takes the doom back; False when it has been carried out already, or is about to be."""
         try:
-            told = json.loads(self._death(scope).read_text())
-        except FileNotFoundError:
-            return None
-        return Death(**told)
-
-    def awaits(self, step: str, entries: Iterable[Entry]) -> bool:
-        return any(self._dooms(entry.scope.name, step) for entry in entries)
-
-    def meet(self, step: str, entries: Iterable[Entry]) -> None:
-        """Dies if one of these scopes is doomed at this step."""
-        told = [(entry.scope.name, entry.rev, entry.by.get("request", "")) for entry in entries]
-        for scope, _, _ in told:
-            if self._dooms(scope, step):
-                (self._directory / scope).unlink()
-                death = {"step": step, "name": os.environ["NAME"], "at": time.monotonic(), "entries": told}
-                self._write(self._death(scope), json.dumps(death))
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def _dooms(self, scope: str, step: str) -> bool:
-        try:
-            doomed, *spared = (self._directory / scope).read_text().split()
+            (self._directory / scope).unlink()
         except FileNotFoundError:
             return False
-        return doomed == step and os.environ["NAME"] not in spared
+        return True
 
-    def _death(self, scope: str) -> Path:
-        return self._directory / f"{scope}.death"
+    def blow(self, scope: str) -> Blow | None:
+        """What became of the doom laid last on this scope."""
+        try:
+            return Blow(**json.loads(self._blow(scope).read_text()))
+        except FileNotFoundError:
+            return None
+
+    # In the doomed process.
+
+    def awaits(self, step: str, entries: Iterable[Entry]) -> bool:
+        return any(self._signal(entry.scope.name, step) for entry in entries)
+
+    def meet(self, step: str, entries: Iterable[Entry]) -> None:
+        """Is struck if one of these scopes is doomed at this step."""
+        told = [(entry.scope.name, entry.rev, entry.by.get("request", "")) for entry in entries]
+        for scope, _, _ in told:
+            signum = self._signal(scope, step)
+            if signum and self.lift(scope):
+                blow = {"step": step, "name": os.environ["NAME"], "at": time.monotonic(), "entries": told}
+                self._write(self._blow(scope), json.dumps(blow))
+                os.kill(os.getpid(), signum)
+
+    def _signal(self, scope: str, step: str) -> int:
+        """What this process is to be struck with; 0 when it is not."""
+        try:
+            doomed, signum, *spared = (self._directory / scope).read_text().split()
+        except FileNotFoundError:
+            return 0
+        return int(signum) if doomed == step and os.environ["NAME"] not in spared else 0
+
+    def _blow(self, scope: str) -> Path:
+        return self._directory / f"{scope}.blow"
 
     def _write(self, path: Path, text: str) -> None:
         """Whole or not at all."""
