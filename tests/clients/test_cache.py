@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from guildwire import Cache
+from guildwire import Cache, Change
 
 from tests.clients.wire import (
     ME,
@@ -279,6 +279,18 @@ def _added(cache: Cache, rev: int) -> None:
 
 def _deleted(cache: Cache, rev: int) -> None:
     event(cache, "message_deleted", C, rev, message_id=5)
+
+
+def test_my_message_does_not_overtake_those_before_it() -> None:
+    cache = settled()
+    with cache.board.read() as changes:
+        cache.reply("add_message", {"channel_id": "c1"}, message(6, 22))
+        assert contents(cache)[3:] == []
+        assert changes.take_all() == []
+        event(cache, "message_added", C, 21, message=message(5, 21))
+        event(cache, "message_added", C, 22, message=message(6, 22))
+        assert changes.take_all() == [Change("message", "added", 5, "c1"), Change("message", "added", 6, "c1")]
+    assert contents(cache)[3:] == ["message 5", "message 6"]
 
 
 def test_unknown_events_methods_and_fields_are_ignored() -> None:

@@ -216,7 +216,7 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(st.lists(STEPS, min_size=20, max_size=80))
 def test_the_cache_ends_up_equal_to_the_server(steps: list[tuple[str, int]]) -> None:
     world = World()

@@ -16,7 +16,7 @@ HELP = """\
 Write, and press Enter. ↑ goes up into the messages; there:
   e  edit yours    d  delete yours    r  send again what was not sent    Esc  back
 PageUp / PageDown read back; older messages come as you get there.
-F6 goes to the rooms: ↑ ↓, Enter opens one.
+F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without waiting. Ctrl+Q leaves.
 
 /join CODE        join a server with an invite     (F2)
 /server NAME      make a server                    (F3)
@@ -88,7 +88,7 @@ async def logout(chat: Chat, _text: str) -> None:
 
 
 async def leave_app(chat: Chat, _text: str) -> None:
-    chat.app.exit()
+    await chat.chat.action_quit()
 
 
 async def say_help(chat: Chat, _text: str) -> None:

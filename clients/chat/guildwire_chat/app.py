@@ -10,6 +10,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from guildwire_chat.chat import Chat
+from guildwire_chat.dialogs import Confirm
 from guildwire_chat.login import Login
 from guildwire_chat.store import Store
 
@@ -65,6 +66,15 @@ class ChatApp(App[None]):
         self.store.token = ""
         self.store.save()
         self.switch_screen(self._login(event.why))
+
+    async def action_quit(self) -> None:
+        """What was not sent would be lost."""
+        waiting = self.outbox.count()
+        if not waiting:
+            self.exit()
+        else:
+            sure = f"{waiting} of your messages {'is' if waiting == 1 else 'are'} not sent yet. Leave, and lose that?"
+            self.push_screen(Confirm(sure), lambda yes: self.exit() if yes else None)
 
     def save(self) -> None:
         """What is there now is what the next start begins with."""

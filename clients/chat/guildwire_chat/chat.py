@@ -42,6 +42,7 @@ class Chat(Screen[None]):
         Binding("f4", "new_channel", "New channel"),
         Binding("f5", "invite", "Invite"),
         Binding("f6", "rooms", "Rooms"),
+        Binding("ctrl+r", "hurry", "Try now", show=False, priority=True),
         Binding("pageup", "page(-1)", "Back", show=False, priority=True),
         Binding("pagedown", "page(1)", "Forth", show=False, priority=True),
     ]
@@ -111,8 +112,8 @@ class Chat(Screen[None]):
         if self.channel_id and not self._is_listed(self.channel_id):
             self._close_channel()
         self._show_rooms()
-        if what & {"member", "user", "cache"}:
-            self.query_one(Members).show(self.chat.client.cache, self.server_id)
+        if what & {"member", "user", "cache", "connection"}:
+            self._show_members()
         if any(self._is_about_this_channel(change) for change in batch):
             self._show_messages()
 
@@ -138,6 +139,10 @@ class Chat(Screen[None]):
 
     def _show_status(self) -> None:
         self.query_one("#status", Static).update(status(self.chat.client.state, self.chat.outbox.count()))
+
+    def _show_members(self) -> None:
+        live = self.chat.client.state.phase is Phase.ONLINE
+        self.query_one(Members).show(self.chat.client.cache, self.server_id, live=live)
 
     def _show_rooms(self) -> None:
         cache, seen = self.chat.client.cache, self.chat.store.seen
@@ -210,7 +215,7 @@ class Chat(Screen[None]):
         self._show_title()
         self._show_messages(anew=True)
         self._show_rooms()
-        self.query_one(Members).show(cache, self.server_id)
+        self._show_members()
         self._load_messages(channel_id)
         self._load_members(self.server_id)
 
@@ -258,7 +263,7 @@ class Chat(Screen[None]):
             await self.chat.client.load_members(server_id)
         except (GuildwireError, KeyError) as error:
             self.log(f"Members are not loaded: {error}")
-        self.query_one(Members).show(self.chat.client.cache, self.server_id)
+        self._show_members()
 
     @work(exclusive=True, group="users")
     async def _load_users(self, user_ids: set[str]) -> None:
@@ -327,6 +332,7 @@ class Chat(Screen[None]):
                 await self.chat.client.delete_message(message["channel_id"], message["id"])
             except GuildwireError as error:
                 self.notify(f"Not deleted: {trouble(error)}", severity="error", markup=False)
+        self._back_to_writing()
 
     @work
     async def _edit(self, message: Entity, text: str) -> None:
@@ -355,6 +361,9 @@ class Chat(Screen[None]):
     def action_page(self, way: int) -> None:
         messages = self.query_one(MessageList)
         messages.scroll_relative(y=way * max(messages.size.height - 2, 1), animate=False)
+
+    def action_hurry(self) -> None:
+        self.chat.client.hurry()
 
     def action_rooms(self) -> None:
         self.query_one(Rooms).focus()

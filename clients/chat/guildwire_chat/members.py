@@ -22,7 +22,8 @@ def shown_name(cache: Cache, server_id: str, user_id: str) -> str:
 
 
 class Members(Static):
-    def show(self, cache: Cache, server_id: str) -> None:
+    def show(self, cache: Cache, server_id: str, *, live: bool) -> None:
+        """Not `live`: who is there may have changed since, so it is not said."""
         server = cache.servers.get(server_id)
         if server is None or not server.members:
             self.update("")
@@ -30,11 +31,11 @@ class Members(Static):
         people = [(shown_name(cache, server_id, user_id), cache.users.get(user_id) or {}) for user_id in server.members]
         people.sort(key=lambda each: (each[1].get("status") in {None, "offline"}, each[0].lower()))
         lines = [Content.styled(f"Members — {len(people)}", "bold dim")]
-        lines += [_line(name, user) for name, user in people[:MOST_SHOWN]]
+        lines += [_line(name, user, live=live) for name, user in people[:MOST_SHOWN]]
         self.update(Content("\n").join(lines))
 
 
-def _line(name: str, user: Entity) -> Content:
-    dot, style = DOTS.get(user.get("status", ""), ("○", "dim"))
+def _line(name: str, user: Entity, *, live: bool) -> Content:
+    dot, style = DOTS.get(user.get("status", ""), ("○", "dim")) if live else ("·", "dim")
     text = user.get("status_text")
     return Content.assemble((dot, style), " ", name, (f" — {safe(text)}" if text else "", "dim"))

@@ -80,7 +80,7 @@ def _next_try(state: State) -> str:
     if state.retry_at is None:
         return "trying again"
     left = max((state.retry_at - datetime.now(UTC)).total_seconds(), 0)
-    return f"next try in {left:.0f} s" if left >= 1 else "trying again"
+    return f"next try in {left:.0f} s (Ctrl+R: now)" if left >= 1 else "trying again"
 
 
 def _ago(moment: datetime) -> str:

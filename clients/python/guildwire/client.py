@@ -149,6 +149,10 @@ class Client(Loading):
         """Waits until what the app shows is as the server has it. Raises LoggedOut, or Disconnected after a while."""
         await self._reach(frozenset({Phase.ONLINE}), self.patience if patience is None else patience)
 
+    def hurry(self) -> None:
+        """Tries to connect now, if it is waiting for its next try: someone asks for it, or the network is back."""
+        self._link.hurry()
+
     def changes(self) -> Changes:
         """What changes from now on, in the cache and in the connection's state."""
         return self.cache.board.read()

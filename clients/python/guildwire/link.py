@@ -45,6 +45,7 @@ class Link:
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._resumed = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._forgetting: set[asyncio.Task[None]] = set()
         self._refresher = Refresher(cache, self._ask, focus)
         cache.positions.on_stale = self._refresher.wake
@@ -170,7 +171,14 @@ class Link:
             delay = self._backoff.next()
         retry_at = datetime.now(UTC) + timedelta(seconds=delay)
         self._status.enter(Phase.OFFLINE, url=self.url, why=why, retry_at=retry_at)
-        await asyncio.sleep(delay)
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._hurry.wait()
+
+    def hurry(self) -> None:
+        """Ends the wait for the next try."""
+        self._hurry.set()
 
     def _is_leaving(self) -> bool:
         return self._leave_at is not None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
@@ -74,7 +75,7 @@ class Connection:
                 compression=None,
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
-            raise Disconnected(f"{url}: {str(error) or type(error).__name__}") from error
+            raise Disconnected(f"{urlsplit(url).netloc}: {_obstacle(error)}") from error
         return cls(socket, on_event, on_reply)
 
     async def request(self, method: str, params: Params | None = None) -> Any:
@@ -152,3 +153,14 @@ class Connection:
         """How it ended, for people."""
         code = self._socket.close_code
         return "The connection was lost." if code in {None, 1006} else f"The connection was closed ({code})."
+
+
+def _obstacle(error: Exception) -> str:
+    """Why nobody answers, in a few words."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_SECONDS:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, OSError):
+        return (error.strerror or str(error) or type(error).__name__).lower()
+    return str(error)

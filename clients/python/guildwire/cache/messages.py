@@ -138,9 +138,11 @@ class Messages:
         pages, part = self.pages.get(message["channel_id"]), self._positions.part(scope, MESSAGES)
         if pages is None or part is None or part.trust is not Trust.LIVE:
             return
-        known = message["id"] in pages.messages
-        if (known or message["rev"] > part.rev) and pages.take(_shown_to_all(message)):
-            self._told("changed" if known else "added", message["id"], message["channel_id"])
+        if message["id"] in pages.messages:
+            if pages.take(_shown_to_all(message)):
+                self._told("changed", message["id"], message["channel_id"])
+        elif message["rev"] > part.rev and pages.take_own(_shown_to_all(message)):
+            self._told("added", message["id"], message["channel_id"])
 
     def _told(self, action: Action, message_id: int, channel_id: str) -> None:
         self._tell(Change("message", action, message_id, channel_id))

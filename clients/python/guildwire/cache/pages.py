@@ -105,8 +105,8 @@ class Pages:
     # Events.
 
     def take_new(self, message: Mapping[str, Any]) -> bool:
-        """The channel's newest message, right after the last one; False when it is held already."""
-        fresh = message["id"] not in self.messages
+        """The channel's newest message, right after the last one; False when it stood there already."""
+        fresh = message["id"] not in self.ranges
         self.take(message)
         end = self._end
         self.ranges.add(message["id"] if end is None else max(end, 1), message["id"])
@@ -114,6 +114,13 @@ class Pages:
         self.last_message_id = max(self.last_message_id, message["id"])
         self._limit()
         return fresh
+
+    def take_own(self, message: Mapping[str, Any]) -> bool:
+        """One that I just made: shown at once only where no other can stand before it whose event is yet to come."""
+        if self._end is not None and message["id"] == self._end + 1:
+            return self.take_new(message)
+        self.take(message)
+        return False
 
     def clear(self) -> None:
         self.messages.clear()
