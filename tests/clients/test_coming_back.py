@@ -15,14 +15,17 @@ from tests.clients.wire import (
     Json,
     S,
     asked,
+    channel,
     chunk,
     connect,
     contents,
     delta,
     event,
+    listing,
     member,
     message,
     position,
+    server,
     settled,
     user,
 )
@@ -59,6 +62,27 @@ def test_a_stale_scope_takes_no_events_until_it_was_asked_for() -> None:
     event(cache, "message_added", C, 32, message=message(10, 32))
     assert [each["id"] for each in cache.pages("c1").newest(10)] == [1, 4, 9, 10]
     assert position(cache, C) == 32
+
+
+def test_what_is_lost_and_regained_while_its_list_is_stale_begins_anew() -> None:
+    """Its own scope was current all the while: only these events tell that something may be missing."""
+    cache = settled()
+    connect(cache, {S: 10, C: 20}, stale=[SELF])
+    event(cache, "server_deleted", SELF, 5, server_id="s1", why="left")
+    event(
+        cache, "server_added", SELF, 6, server=server("s1", 30), channels=listing("c1"), roles=[], scopes={S: 30, C: 50}
+    )
+    cache.reply("get_servers", {"since": 1}, delta(6, [server("s1", 3)]))
+    assert cache.servers["s1"].channels == {}
+    assert contents(cache) == []
+    cache = settled()
+    connect(cache, {SELF: 1, C: 20}, stale=[S])
+    event(cache, "channel_deleted", S, 15, channel_id="c1")
+    event(cache, "channel_added", S, 16, channel=channel("c1", 3), at=40)
+    cache.reply("get_server_channels", {"server_id": "s1", "since": 10}, delta(16, [channel("c1", 3)], categories=[]))
+    assert contents(cache) == []
+    event(cache, "message_added", C, 41, message=message(9, 41))
+    assert contents(cache) == ["message 9"]
 
 
 def test_full_in_answer_to_since_drops_every_page() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from guildwire import Change, GuildwireError, NotFound, Outgoing, Phase
@@ -107,7 +108,11 @@ class Chat(Screen[None]):
         if any(change.what == "server" and change.action == "added" for change in batch) or "cache" in what:
             self._load_servers()
         for change in batch:
-            if change.what == "member" and change.within == self.server_id and change.id:
+            if (
+                change.what == "member"
+                and change.within == self.server_id in self.chat.client.cache.servers
+                and change.id
+            ):
                 self._tell_of(change)
         if self.channel_id and not self._is_listed(self.channel_id):
             self._close_channel()
@@ -123,17 +128,15 @@ class Chat(Screen[None]):
         return change.what in {"user", "member", "cache", "channel", "server"}
 
     def _tell_of(self, change: Change) -> None:
-        """People come and go."""
-        name = shown_name(self.chat.client.cache, self.server_id, str(change.id))
-        if change.action == "added" and self.chat.client.state.phase is Phase.ONLINE and self._knows_members:
+        """Others come and go."""
+        cache = self.chat.client.cache
+        if change.id == cache.user_id or not cache.servers[self.server_id].all_members:
+            return
+        name = shown_name(cache, self.server_id, str(change.id))
+        if change.action == "added":
             self.notify(f"{name} came in", timeout=4, markup=False)
         elif change.action == "deleted":
             self.notify(f"{name} left", timeout=4, markup=False)
-
-    @property
-    def _knows_members(self) -> bool:
-        server = self.chat.client.cache.servers.get(self.server_id)
-        return server is not None and server.all_members
 
     # What is shown.
 
@@ -220,7 +223,7 @@ class Chat(Screen[None]):
         self._load_members(self.server_id)
 
     def _close_channel(self) -> None:
-        self.notify("The channel you had open is not there any more.", severity="warning")
+        self.notify("You can't see the channel any more that you had open.", severity="warning")
         self.channel_id = self.server_id = ""
         self._show_title()
         self._show_messages(anew=True)
@@ -252,25 +255,23 @@ class Chat(Screen[None]):
 
     @work(exclusive=True, group="messages")
     async def _load_messages(self, channel_id: str) -> None:
-        try:
-            await self.chat.client.load_messages(channel_id, STEP)
-        except GuildwireError as error:
-            self.log(f"Messages are not loaded: {error}")
+        await self._quietly(self.chat.client.load_messages(channel_id, STEP))
 
     @work(exclusive=True, group="members")
     async def _load_members(self, server_id: str) -> None:
-        try:
-            await self.chat.client.load_members(server_id)
-        except (GuildwireError, KeyError) as error:
-            self.log(f"Members are not loaded: {error}")
+        if server_id in self.chat.client.cache.servers:
+            await self._quietly(self.chat.client.load_members(server_id))
         self._show_members()
 
     @work(exclusive=True, group="users")
     async def _load_users(self, user_ids: set[str]) -> None:
+        await self._quietly(self.chat.client.load_users(user_ids))
+
+    async def _quietly(self, loading: Awaitable[object]) -> None:
         try:
-            await self.chat.client.load_users(user_ids)
+            await loading
         except GuildwireError as error:
-            self.log(f"Users are not loaded: {error}")
+            self.log(f"Not loaded: {error}")
 
     @on(MessageList.Older)
     @work(exclusive=True, group="older")
@@ -354,6 +355,7 @@ class Chat(Screen[None]):
             self.query_one(Write).clear()
 
     @on(MessageList.Left)
+    @on(Rooms.Left)
     def _back_to_writing(self) -> None:
         self.query_one(MessageList).highlighted = None
         self.query_one(Write).focus()
@@ -366,7 +368,9 @@ class Chat(Screen[None]):
         self.chat.client.hurry()
 
     def action_rooms(self) -> None:
-        self.query_one(Rooms).focus()
+        rooms = self.query_one(Rooms)
+        rooms.mark(f"channel:{self.channel_id}")
+        rooms.focus()
 
     def action_help(self) -> None:
         actions.show_help(self)

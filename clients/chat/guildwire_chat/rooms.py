@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from guildwire import Cache
 from guildwire.cache.entities import Entity
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Tree
 
@@ -15,6 +16,11 @@ from guildwire_chat.wording import safe
 
 class Rooms(Tree[str]):
     """Nodes carry `server:<id>` or `channel:<id>`. `unread` counts, by channel, what others wrote and nobody read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back to writing")]
+
+    class Left(Message):
+        """Back to writing."""
 
     class Opened(Message):
         def __init__(self, channel_id: str) -> None:
@@ -43,9 +49,10 @@ class Rooms(Tree[str]):
                 server.add_leaf(label, data=f"channel:{channel_id}")
         self.root.expand()
         wanted = marked or f"channel:{open_channel}"
-        self.call_after_refresh(self._mark, wanted)
+        self.call_after_refresh(self.mark, wanted)
 
-    def _mark(self, data: str) -> None:
+    def mark(self, data: str) -> None:
+        """Moves the cursor to a node."""
         for server in self.root.children:
             for node in (server, *server.children):
                 if node.data == data:
@@ -57,10 +64,8 @@ class Rooms(Tree[str]):
         if kind == "channel":
             self.post_message(self.Opened(identity))
 
-    def selected_server(self, cache: Cache) -> str:
-        """The id of the server that the cursor is in; empty if there is none."""
-        kind, _, identity = (self.cursor_node.data or "" if self.cursor_node else "").partition(":")
-        return identity if kind == "server" else cache.guilds.server_of.get(identity, "")
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
 
 
 def _picture(cache: Cache, unread: dict[str, int], open_channel: str) -> list[Any]:

@@ -20,7 +20,7 @@ AUTHENTICATE_LATE, TOO_SLOW = 4003, 4008
 SAME_NODE_AGAIN = frozenset({AUTHENTICATE_LATE, TOO_SLOW, ABUSE})
 """Closed for what this client did, not for what the node is."""
 
-TRIES_AFTER_ABUSE = 5
+ROUNDS_AFTER_ABUSE = 5
 LASTED_SECONDS = 10.0
 """A connection that lasted so long was a good one: the next wait begins small again."""
 
@@ -41,7 +41,7 @@ class Link:
         self._cache = cache
         self._status = status
         self._focus = focus
-        self._backoff = Backoff()
+        self._backoff = Backoff(places=len(self._urls))
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._resumed = asyncio.Event()
@@ -160,7 +160,7 @@ class Link:
         if lasted:
             self._backoff.reset()
         if code == ABUSE:
-            self._backoff.at_least(TRIES_AFTER_ABUSE)
+            self._backoff.at_least(ROUNDS_AFTER_ABUSE)
         if code not in SAME_NODE_AGAIN:
             self.next_url()
 

@@ -96,7 +96,7 @@ class Guilds:
         self._tell(Change("server", "changed" if known else "added", entity["id"]))
 
     def server_deleted(self, scope: str, rev: int, params: Params) -> None:
-        if self._self_takes(scope, rev):
+        if self._positions.part(scope, SERVERS) is None or self._positions.ends(scope, SERVERS, rev):
             self.drop_server(params["server_id"])
 
     def _self_takes(self, scope: str, rev: int) -> bool:
@@ -131,7 +131,7 @@ class Guilds:
             self._settle(outcome, scope, CHANNELS, mine)
 
     def channel_deleted(self, scope: str, rev: int, params: Params) -> None:
-        if self._takes(scope, CHANNELS, rev) is not None:
+        if self._positions.ends(scope, CHANNELS, rev):
             self.drop_channel(params["channel_id"])
 
     def category_added(self, scope: str, rev: int, params: Params) -> None:

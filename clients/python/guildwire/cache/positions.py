@@ -74,6 +74,15 @@ class Positions:
         part = self.part(scope, name)
         return part is not None and part.trust is Trust.LIVE and rev > part.rev
 
+    def ends(self, scope: str, name: str, rev: int) -> bool:
+        """Whether an event that ends other scopes is news, be its own stale or not.
+
+        What is told of them on this connection ends here, even if a later reply names them again as if nothing
+        had happened.
+        """
+        part = self.part(scope, name)
+        return part is not None and (part.trust is not Trust.LIVE or rev > part.rev)
+
     def passed(self, scope: str, rev: int) -> None:
         """The last event of a revision has been applied."""
         for part in self._scopes.get(scope, {}).values():
