@@ -125,7 +125,7 @@ class Stage:
 
     def _free(self, things: deque[str]) -> str:
         """The one whose turn it is, and about which no request waits: others of its connection would wait behind it."""
-        for _ in things:
+        for _ in range(len(things)):
             things.rotate(-1)
             if all(task.done() for task in self.under_way.get(things[-1], ())):
                 return things[-1]

@@ -24,6 +24,7 @@ from tests.faults.proxy import Faults, Proxy
 from tests.rig import People, System, eventually, join, refused
 
 CHANNELS = 3
+BEHIND_PROXY = "messages-0"
 OUTAGE, FREEZE, DOWN = 10.0, 9.0, 3.0
 DIGESTING = 2
 """The gateway that compares all heads every second; the others never come to it."""
@@ -38,10 +39,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Proxied:
-    """A system whose gateways each reach NATS through a proxy of their own."""
+    """A system whose gateways, and one of whose services, each reach NATS through a proxy of their own."""
 
     system: System
     proxies: list[Proxy]
+    """The gateways', by number."""
+    services_proxy: Proxy
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Scene:
 
     crowd: Crowd
     proxies: list[Proxy]
+    services_proxy: Proxy
     ann: list[Device]
     bob: list[Device]
     server_id: str
@@ -80,13 +84,14 @@ def proxied(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterato
     with ExitStack() as stack:
         stack.callback(system.stop)
         system.start_servers()
-        proxies = [stack.enter_context(Proxy(system.nats.url, seed)) for seed in range(3)]
+        *proxies, services_proxy = [stack.enter_context(Proxy(system.nats.url, seed)) for seed in range(4)]
+        system.env[BEHIND_PROXY] = {"NATS_URL": services_proxy.url}
         for number, proxy in enumerate(proxies):
             digest = "1" if number == DIGESTING else "3600"
             system.env[f"gateway-{number}"] = {"NATS_URL": proxy.url, "DIGEST_INTERVAL": digest}
         system.launch_now(*system.names)
         stack.callback(system.stop)
-        yield Proxied(system, proxies)
+        yield Proxied(system, proxies, services_proxy)
 
 
 @pytest_asyncio.fixture
@@ -104,7 +109,8 @@ async def scene(proxied: Proxied) -> AsyncIterator[Scene]:
     ]
     crowd = Crowd(proxied.system, ann + bob)
     await asyncio.gather(*(device.load() for device in crowd.devices))
-    yield Scene(crowd, proxied.proxies, ann, bob, server_id, [channel["id"] for channel in made])
+    channels = [channel["id"] for channel in made]
+    yield Scene(crowd, proxied.proxies, proxied.services_proxy, ann, bob, server_id, channels)
     await crowd.disperse()
     await people.close()
 
@@ -131,6 +137,19 @@ async def test_one_gateway_is_cut_off_from_nats(scene: Scene) -> None:
     await until(restored)
     assert made["id"] not in cut_off.cache.channels
     scene.proxies[1].restore()
+    await scene.come_together(time.monotonic())
+
+
+@pytest.mark.slow
+async def test_one_service_is_cut_off_from_nats(scene: Scene) -> None:
+    """It has committed what it can neither publish nor acknowledge; the other replica does both in its place."""
+    await scene.talk()
+    scene.services_proxy.cut()
+    cut = time.monotonic()
+    await until(cut + 1)
+    await scene.crowd.catch_up(cut)
+    await until(cut + DOWN)
+    scene.services_proxy.restore()
     await scene.come_together(time.monotonic())
 
 
