@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from guildwire.cache.entities import Entity
+
 from guildwire_chat.dialogs import Confirm, Show
+from guildwire_chat.wording import safe
 
 if TYPE_CHECKING:
     from guildwire_chat.chat import Chat
@@ -70,8 +73,17 @@ async def invite(chat: Chat, uses: str) -> None:
 
 async def leave(chat: Chat, _text: str) -> None:
     server = chat.chat.client.cache.servers.get(chat.server_id)
-    if server is not None and await chat.app.push_screen_wait(Confirm(f"Leave {server.entity['name']}?")):
+    if server is not None and await chat.app.push_screen_wait(Confirm(f"Leave {safe(server.entity['name'])}?")):
         await chat.chat.client.leave_server(server.entity["id"])
+
+
+async def edit(chat: Chat, message: Entity, text: str) -> None:
+    await chat.chat.client.update_message(message["channel_id"], message["id"], text)
+
+
+async def delete(chat: Chat, message: Entity) -> None:
+    if await chat.app.push_screen_wait(Confirm(f"Delete this message?\n\n{safe(message['content'])[:200]}")):
+        await chat.chat.client.delete_message(message["channel_id"], message["id"])
 
 
 async def rename(chat: Chat, name: str) -> None:
@@ -119,7 +131,7 @@ def command(chat: Chat, line: str) -> None:
     elif word.lower() in NEED_A_NAME and not rest.strip():
         chat.notify(f"/{word.lower()} wants something behind it: /help says what.", severity="warning")
     else:
-        chat.do(action, rest.strip())
+        chat.do(action(chat, rest.strip()))
 
 
 def show_help(chat: Chat) -> None:

@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from guildwire_chat import actions
-from guildwire_chat.dialogs import Ask, Confirm
+from guildwire_chat.dialogs import Ask
 from guildwire_chat.members import Members, shown_name
 from guildwire_chat.messages import MessageList, rows_of
 from guildwire_chat.rooms import Rooms
@@ -130,7 +130,8 @@ class Chat(Screen[None]):
     def _tell_of(self, change: Change) -> None:
         """Others come and go."""
         cache = self.chat.client.cache
-        if change.id == cache.user_id or not cache.servers[self.server_id].all_members:
+        server = cache.servers.get(self.server_id)
+        if change.id == cache.user_id or server is None or not server.all_members:
             return
         name = shown_name(cache, self.server_id, str(change.id))
         if change.action == "added":
@@ -298,7 +299,7 @@ class Chat(Screen[None]):
         if not text:
             return
         if editing is not None:
-            self._edit(editing, text)
+            self.do(actions.edit(self, editing, text))
         elif text.startswith("/"):
             actions.command(self, text)
         elif not self.channel_id:
@@ -324,23 +325,8 @@ class Chat(Screen[None]):
             write.cursor_position = len(write.value)
             write.focus()
         elif event.act == "delete":
-            self._ask_to_delete(what)
-
-    @work
-    async def _ask_to_delete(self, message: Entity) -> None:
-        if await self.app.push_screen_wait(Confirm(f"Delete this message?\n\n{safe(message['content'])[:200]}")):
-            try:
-                await self.chat.client.delete_message(message["channel_id"], message["id"])
-            except GuildwireError as error:
-                self.notify(f"Not deleted: {trouble(error)}", severity="error", markup=False)
-        self._back_to_writing()
-
-    @work
-    async def _edit(self, message: Entity, text: str) -> None:
-        try:
-            await self.chat.client.update_message(message["channel_id"], message["id"], text)
-        except GuildwireError as error:
-            self.notify(f"Not changed: {trouble(error)}", severity="error", markup=False)
+            self.do(actions.delete(self, what))
+            self._back_to_writing()
 
     @on(Write.Up)
     def _pick_message(self) -> None:
@@ -385,18 +371,18 @@ class Chat(Screen[None]):
         self.ask_and_do("The new channel's name:", actions.new_channel)
 
     def action_invite(self) -> None:
-        self.do(actions.invite, "")
+        self.do(actions.invite(self, ""))
 
     @work
     async def ask_and_do(self, question: str, action: actions.Action) -> None:
         if (text := await self.app.push_screen_wait(Ask(question))) is not None:
-            self.do(action, text)
+            self.do(action(self, text))
 
     @work
-    async def do(self, action: actions.Action, text: str) -> None:
+    async def do(self, doing: Awaitable[None]) -> None:
         """Whatever it is, it ends with what it shows or with why not."""
         try:
-            await action(self, text)
+            await doing
         except NotFound:
             self.notify("There is no such thing, or it is not for you to see.", severity="error")
         except GuildwireError as error:
