@@ -255,7 +255,7 @@ FOLLOWING = (
     ),
     Mutation(
         "a reply is not older than an earlier reply's position",
-        profile.ARRIVALS,
+        profile.LAGGING,
         _edit(_ORDERING, ("self.behind.get(holder, self.ahead.get(holder))", "self.behind.get(holder)")),
     ),
     Mutation(

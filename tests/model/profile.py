@@ -153,15 +153,25 @@ READS = Profile(
 
 ARRIVALS = Profile(
     "arrivals",
-    think=0.06,
-    late=0.5,
+    think=0.08,
     slow=0.1,
-    stale_reads=0.2,
     gateways_killed=1,
-    permissions_stand=0.1,
-    acts={"add_message": 8, "get_message_chunk": 2, "get_server": 4, "add_channel": 1, "reconnect": 4},
+    permissions_stand=0.2,
+    acts={"add_message": 8, "get_message_chunk": 2, "add_channel": 1, "reconnect": 3},
 )
 """Clients come late, gateways die."""
+
+LAGGING = Profile(
+    "lagging",
+    think=0.06,
+    lasts=0.8,
+    late=0.9,
+    latest=0.4,
+    stale_reads=0.4,
+    permissions_stand=0.06,
+    acts={"add_message": 4, "get_message_chunk": 4, "get_server": 6, "reconnect": 4},
+)
+"""Gateways are behind what their clients know, and so are the answers to reads."""
 
 REVOLVING = Profile(
     "revolving",
@@ -199,4 +209,4 @@ STORM = Profile(
 )
 """All of it."""
 
-ALL = (CALM, LOSSY, BURSTS, DEADLY, DARK, CUT, SEVERED, ISLAND, READS, ARRIVALS, REVOLVING, STORM)
+ALL = (CALM, LOSSY, BURSTS, DEADLY, DARK, CUT, SEVERED, ISLAND, READS, ARRIVALS, LAGGING, REVOLVING, STORM)
