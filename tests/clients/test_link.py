@@ -158,6 +158,23 @@ async def test_a_large_cache_is_claimed_in_several_frames() -> None:
         assert all(len(json.dumps(params)) < 64 * 1024 for _, params in gateway.sessions[0].asked)
 
 
+async def test_a_claim_that_is_refused_is_asked_for_instead() -> None:
+    async def refuse(_session: Session, _params: Json) -> Json:
+        raise Refuse(5030, "unavailable")
+
+    cache = settled()
+    for number in range(3000):
+        cache.users.take(user(f"{number:024x}"))
+    async with Gateway(resume=refuse, get_users=nobody) as gateway, Client(gateway.url, cache=cache) as client:
+        await client.authenticate("t")
+        await eventually(lambda: not cache.stale(), "all was asked for")
+        claimed = gateway.asked("authenticate")[0]["resume"]
+        assert {f"user:{each}" for asked in gateway.asked("get_users") for each in asked["users"]} == {
+            f"user:{each}" for each in cache.users.all()
+        } - claimed.keys()
+        assert len(gateway.sessions) == 1
+
+
 TROUBLE = [
     ("unavailable", Refuse(5030, "unavailable")),
     ("rate limited", Refuse(4290, "rate_limited", retry_after_ms=10)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,8 @@ FINISH_SECONDS = 2.0
 
 LONGEST_NOTICE = 60.0
 FORGOTTEN_AT_ONCE = 100
+
+_log = logging.getLogger("guildwire")
 
 
 class Link:
@@ -121,11 +124,18 @@ class Link:
         self._status.enter(Phase.RESUMING if returning else Phase.ONLINE, url=self.url)
         if returning:
             for claim in claims[1:] if resumes else ():
-                await connection.request("resume", _claimed(claim))
+                await self._resume_more(connection, claim)
             await self._catch_up(connection, resumes=resumes)
             if connection.is_open and not self._is_leaving():
                 self._status.enter(Phase.ONLINE, url=self.url)
         self._refresher.wake()
+
+    async def _resume_more(self, connection: Connection, claim: Claim) -> None:
+        try:
+            await connection.request("resume", _claimed(claim))
+        except Refused as error:
+            _log.info("Asking for %d scopes one by one: %s", len(claim.scopes), error)
+            self._cache.settled({"current": {}, "stale": list(claim.scopes), "gone": []}, claim)
 
     async def _catch_up(self, connection: Connection, *, resumes: bool) -> None:
         """Waits for the missed events and for what is shown; the rest follows in the background."""
