@@ -8,7 +8,7 @@ from services.guilds.standing import Reader, standing
 from shared.errors import Conflict, NotFound
 from shared.ids import new_invite_code
 from shared.permissions import INVITE_MEMBERS
-from shared.protocol.server import ADD_INVITE, AddInvite, Invite
+from shared.protocol.invite import ADD_INVITE, AddInvite, Invite
 from shared.service import Call, Parts, handles
 from shared.store import Document, Filter
 

@@ -17,7 +17,7 @@ from shared.journal.entry import Entry, happened
 from shared.journal.reader import changes_since, head_lookup, head_of, head_within
 from shared.profiles import PROFILE, profile, read_profiles
 from shared.protocol.contract import Empty
-from shared.protocol.server import (
+from shared.protocol.member import (
     GET_SERVER_MEMBERS,
     JOIN_SERVER,
     LEAVE_SERVER,
@@ -28,13 +28,9 @@ from shared.protocol.server import (
     MemberAdded,
     MemberDeleted,
     MembersDelta,
-    Server,
-    ServerAdded,
-    ServerDeleted,
 )
-from shared.protocol.server import (
-    Members as MemberPage,
-)
+from shared.protocol.member import Members as MemberPage
+from shared.protocol.server import Server, ServerAdded, ServerDeleted
 from shared.rights import member_rights
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
 from shared.service import Call, Parts, handles

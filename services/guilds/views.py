@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from shared.permissions import VIEW_CHANNEL, MemberRights, ServerRights, channel_rules, roles_with_access
 from shared.protocol.account import User
 from shared.protocol.channel import CategoryListing, Channel, ChannelListing, ChannelPlace, Overwrite
-from shared.protocol.server import Me, Member, Role, Server, ServerListing, ServerPreview
+from shared.protocol.member import Member
+from shared.protocol.role import Role
+from shared.protocol.server import Me, Server, ServerListing, ServerPreview
 from shared.rights import channel_overwrites
 from shared.store import Document
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, StringConstraints
 
@@ -23,6 +23,28 @@ Token = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 InviteCode = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Nonce = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 ImageHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Color = Annotated[str, StringConstraints(max_length=32, pattern=_NO_CONTROL)]
+"""How a role's name is shown, in whatever words clients agree on: `#ff8800`, or nothing."""
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Rule = Literal[
+    "view_channel",
+    "send_messages",
+    "add_reactions",
+    "mention_everyone",
+    "manage_messages",
+    "manage_channels",
+    "manage_roles",
+    "manage_server",
+    "invite_members",
+    "kick_members",
+    "ban_members",
+    "administrator",
+]
+Rules = Annotated[list[Rule], Field(max_length=50)]
+Position = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+"""Any number: between two others there is always room for one more."""
+
 MessageId = Annotated[int, Field(ge=1, le=2**53)]
 Anchor = Annotated[int, Field(ge=0, le=2**53)]
 Amount = Annotated[int, Field(ge=1, le=100)]
