@@ -103,6 +103,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("server_id", 1), ("name_key", 1), ("user_id", 1)]),
         IndexModel([("user_id", 1)]),
     ],
+    "cascades": [IndexModel([("service", 1), ("due", 1)])],
     "invites": [IndexModel([("server_id", 1)])],
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
