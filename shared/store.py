@@ -113,6 +113,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("server_id", 1), ("roles", 1), ("name_key", 1), ("user_id", 1)]),
         IndexModel([("user_id", 1)]),
     ],
+    "cascades": [IndexModel([("service", 1), ("due", 1)])],
     "categories": [IndexModel([("server_id", 1), ("position", 1)])],
     "invites": [IndexModel([("server_id", 1), ("user_id", 1)])],
     "bans": [
