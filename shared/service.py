@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from shared import ids, process
 from shared.affinity import ANNOUNCE, ANNOUNCE_EVERY, subject_at
 from shared.bus import Bus, Headers, Reply, Request
+from shared.cascade import Cascades, batches_of
 from shared.epoch import Epoch
 from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Unavailable
 from shared.journal import Journal, Origin
@@ -124,7 +125,9 @@ class Service:
         rights, epoch = Rights(store, settings.rules_cache), Epoch(store)
         epoch.on_change.append(rights.forget_all)
         self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name, epoch), rights, epoch)
-        self._handlers = handlers_of(name, [JournalReading(store), *make(self._parts)])
+        owners = [JournalReading(store), *make(self._parts)]
+        self._handlers = handlers_of(name, owners)
+        self._cascades = Cascades(store, name, settings.name, batches_of(owners))
         self._serving = False
         self._instance = secrets.token_hex(6)
 
@@ -146,6 +149,7 @@ class Service:
     async def work(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._parts.journal.run())
+            group.create_task(self._cascades.run())
             group.create_task(self._announce())
 
     async def _announce(self) -> None:

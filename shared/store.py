@@ -75,7 +75,7 @@ class UpdateAll:
 
     collection: str
     filter: Filter
-    update: Document
+    update: Document | list[Document]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,15 @@ class Delete:
     filter: Filter
 
 
-Write = Insert | Update | UpdateAll | Delete
+@dataclass(frozen=True, slots=True)
+class DeleteAll:
+    """Every document that matches, none included."""
+
+    collection: str
+    filter: Filter
+
+
+Write = Insert | Update | UpdateAll | Delete | DeleteAll
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
@@ -101,9 +109,17 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     "members": [
         IndexModel([("server_id", 1), ("user_id", 1)], unique=True),
         IndexModel([("server_id", 1), ("name_key", 1), ("user_id", 1)]),
+        IndexModel([("server_id", 1), ("prefixes", 1), ("name_key", 1), ("user_id", 1)]),
+        IndexModel([("server_id", 1), ("roles", 1), ("name_key", 1), ("user_id", 1)]),
         IndexModel([("user_id", 1)]),
     ],
-    "invites": [IndexModel([("server_id", 1)])],
+    "cascades": [IndexModel([("service", 1), ("due", 1)])],
+    "categories": [IndexModel([("server_id", 1), ("position", 1)])],
+    "invites": [IndexModel([("server_id", 1), ("user_id", 1)])],
+    "bans": [
+        IndexModel([("server_id", 1), ("user_id", 1)], unique=True),
+        IndexModel([("server_id", 1), ("rev", -1)]),
+    ],
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
         IndexModel([("channel_id", 1), ("id", 1)], name="live", partialFilterExpression={"live": True}),
@@ -183,7 +199,10 @@ class Transaction(Snapshot):
             await self._store[collection].insert_many(documents, session=self._session)
 
     async def apply(self, writes: Sequence[Write]) -> None:
-        """The writes, one bulk per collection in the order given; raises LostRace when an update found nothing."""
+        """The writes; raises LostRace when an update found nothing.
+
+        What touches all that matches goes first, then one bulk per collection in the order given.
+        """
         batches: dict[str, list[InsertOne[Document] | UpdateOne | DeleteOne]] = {}
         updates: dict[str, int] = {}
         for write in writes:
@@ -199,6 +218,9 @@ class Transaction(Snapshot):
                 case UpdateAll(collection=collection, filter=filter_, update=update):
                     with translated():
                         await self._store[collection].update_many(filter_, update, session=self._session)
+                case DeleteAll(collection=collection, filter=filter_):
+                    with translated():
+                        await self._store[collection].delete_many(filter_, session=self._session)
         for collection, batch in batches.items():
             if not batch:
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 from shared.errors import NotFound
 from shared.journal import Append, Head, Written
 from shared.journal.reader import read_heads
+from shared.member_names import renamed
 from shared.profiles import PROFILE, profile, read_profiles
 from shared.protocol.account import (
     GET_USER,
@@ -68,11 +69,8 @@ class Profiles:
             unchanged = {"_id": call.user_id, "rev": before["rev"]}
             writes: list[Write] = [Update("users", unchanged, {"$set": {**changed, "rev": rev}})]
             if "display_name" in changed:
-                # The list of members is ordered by shown names; where there is a nick, that is shown.
-                key = changed["display_name"].lower()
-                writes.append(
-                    UpdateAll("members", {"user_id": call.user_id, "nick": None}, {"$set": {"name_key": key}})
-                )
+                names = renamed(before["name"], changed["display_name"])
+                writes.append(UpdateAll("members", {"user_id": call.user_id}, names))
             event = UserChanged(user_id=call.user_id, changes=changed, was=before["rev"])
             return Written(event, writes, profile({**before, **changed, "rev": rev}, call.user_id), head.last_id)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from shared.journal.entry import Entry, Head, Origin, recorded
 from shared.protocol.contract import Event
 from shared.scopes import Scope
-from shared.store import Delete, Document, Filter, Insert, Transaction, Update, Write
+from shared.store import Delete, DeleteAll, Document, Filter, Insert, Transaction, Update, UpdateAll, Write
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -61,8 +61,15 @@ class Change:
     def update(self, collection: str, filter_: Filter, update: Document | list[Document]) -> None:
         self.writes.append(Update(collection, filter_, update))
 
+    def update_all(self, collection: str, filter_: Filter, update: Document | list[Document]) -> None:
+        """Every document that matches, as the transaction's snapshot has them."""
+        self.writes.append(UpdateAll(collection, filter_, update))
+
     def delete(self, collection: str, filter_: Filter) -> None:
         self.writes.append(Delete(collection, filter_))
+
+    def delete_all(self, collection: str, filter_: Filter) -> None:
+        self.writes.append(DeleteAll(collection, filter_))
 
     def returns(self, outcome: R) -> R:
         """Says what the request answers, so that the same nonce can be answered the same again."""
