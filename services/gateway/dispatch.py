@@ -295,10 +295,13 @@ class Dispatcher:
         if method is GET_USERS:
             users = params.get("users")
             return [f"user:{each}" for each in users] if isinstance(users, dict) else []
-        mine = self._connection.user_id
-        return [
-            method.reads.format_map({"me": mine, "user_id": mine, "server_id": "", "channel_id": "", **_texts(params)})
-        ]
+        mine, texts = self._connection.user_id, _texts(params)
+        if "{server_of}" in method.reads:
+            channel = self._parts.interest.feed(f"channel:{texts.get('channel_id')}")
+            if channel is None:
+                return [EVERYTHING]  # of whatever server it is
+            texts["server_of"] = channel.scope.within
+        return [method.reads.format_map({"me": mine, "user_id": mine, "server_id": "", "channel_id": "", **texts})]
 
     def _hold(self, scopes: list[str], outcome: _Outcome) -> None:
         self._connection.hold(scopes)

@@ -11,6 +11,7 @@ from services.gateway.connection import Connection
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.resumption import Resumption, Sorted
+from services.gateway.servers import Arrival
 from services.gateway.sessions import Sessions
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
@@ -19,6 +20,9 @@ from shared.protocol.account import IDENTIFY, Authenticate, Authenticated, Ident
 from shared.protocol.contract import NoParams
 from shared.protocol.internal import GET_MEMBERSHIPS, Memberships
 from shared.scopes import Scope, self_scope, server_scope
+
+_ASKED_AT_MOST = 5
+"""Times that memberships are read for one connection, while servers go on faster than they can be read."""
 
 _RESUME_WITHIN = 60.0
 """Seconds in which a client with a large cache may send the rest of it and be told what it missed of that too."""
@@ -88,7 +92,8 @@ class Entrance:
         memberships = await self._upstream.call(GET_MEMBERSHIPS, NoParams(), connection.user_id)
         mine = self_scope(connection.user_id)
         self._interest.follow(mine, memberships.position)
-        async with self._visibility.loaded(memberships.servers):
+        async with self._visibility.servers.loaded(memberships.servers):
+            await self._admit(connection, memberships)
             if params.resume is None:
                 found = _everything(mine, memberships)
             else:
@@ -98,18 +103,36 @@ class Entrance:
             raise Unavailable  # the socket ended meanwhile; nobody would take it out again
         return found
 
+    async def _admit(self, connection: Connection, memberships: Memberships) -> None:
+        """From here on it is known what the user sees of each server. Who has left one meanwhile will be told so."""
+        missing = memberships.servers
+        for _ in range(_ASKED_AT_MOST):
+            admit = self._visibility.admit
+            missing = {name: each for name, each in missing.items() if not admit(connection, name, each)}
+            if not missing:
+                return
+            anew = await self._upstream.call(GET_MEMBERSHIPS, NoParams(), connection.user_id)
+            missing = {name: anew.servers[name] for name in missing if name in anew.servers}
+        raise Unavailable
+
     def _join(self, connection: Connection, params: Authenticate, memberships: Memberships, found: Sorted) -> None:
         mine = self_scope(connection.user_id)
         connection.loaded_members.update(memberships.servers.keys() & set(params.members))
         position = found.positions.get(mine.name, memberships.position)
         self._interest.join(self._interest.follow(mine, memberships.position), connection, position)
-        for server_id, rev in memberships.servers.items():
+        for server_id, membership in memberships.servers.items():
+            name = server_scope(server_id).name
             channels = self._visibility.channels_of(server_id)
-            known = {each: found.positions[name] for each in channels if (name := f"channel:{each}") in found.positions}
-            start = found.positions.get(server_scope(server_id).name, rev)
-            self._visibility.enter(connection, server_id, start, known)
+            known = {
+                each: found.positions[each_name]
+                for each in channels
+                if (each_name := f"channel:{each}") in found.positions
+            }
+            start = found.positions.get(name, membership.rev)
+            seen = found.seen.get(server_id) if name in found.positions else None
+            self._visibility.enter(connection, server_id, Arrival(start, membership, known, seen))
             if params.resume is not None:
-                connection.attached_at[server_scope(server_id).name] = start
+                connection.attached_at[name] = start
                 connection.attached_at |= {f"channel:{each}": feed.last for each, feed in channels.items()}
         self._hear_users(connection, found)
         if connection.attached_at:
@@ -143,7 +166,7 @@ class Entrance:
 
 def _everything(mine: Scope, memberships: Memberships) -> Sorted:
     """What a client without a cache is told: where it starts."""
-    servers = {server_scope(server_id).name: rev for server_id, rev in memberships.servers.items()}
+    servers = {server_scope(server_id).name: each.rev for server_id, each in memberships.servers.items()}
     return Sorted(current={mine.name: memberships.position, **servers})
 
 

@@ -60,12 +60,13 @@ class Interest:
     def feed(self, scope_name: str) -> Feed[Connection] | None:
         return self._feeds.get(scope_name)
 
-    def follow(self, scope: Scope, position: int) -> Feed[Connection]:
-        """The scope's feed; a new one starts at `position`, which some reply has told."""
+    def follow(self, scope: Scope, position: int, last_id: int = 0) -> Feed[Connection]:
+        """The scope's feed; a new one starts at `position`, which some reply has told, as it has `last_id`."""
         feed = self._feeds.get(scope.name)
         if feed is None:
             settings = self._settings
-            feed = Feed(scope, position, ring_size=settings.ring_size, reorder_limit=settings.reorder_limit)
+            limits = {"ring_size": settings.ring_size, "reorder_limit": settings.reorder_limit}
+            feed = Feed(scope, position, **limits, last_id=last_id)
             feed.idle_since = time.monotonic()
             self._feeds[scope.name] = feed
             FEEDS.labels(kind=scope.kind).inc()
@@ -84,6 +85,12 @@ class Interest:
         elif holder in feed.live:
             self.on_live(feed, holder)
         elif feed.has_gap:
+            self._repair_soon(feed)
+
+    def expect(self, feed: Feed[Connection], rev: int) -> None:
+        """It is known that the scope has come so far: it is fetched, should no hint bring it."""
+        feed.announce(rev)
+        if feed.has_gap:
             self._repair_soon(feed)
 
     def leave(self, feed: Feed[Connection], holder: Connection) -> None:
@@ -175,9 +182,7 @@ class Interest:
         if server.last >= entry.perm_rev:
             return True
         self._held_back.setdefault(server.scope.name, set()).add(feed.scope.name)
-        server.announce(entry.perm_rev)
-        if server.has_gap:
-            self._repair_soon(server)
+        self.expect(server, entry.perm_rev)
         return False
 
     # Repair.
@@ -325,9 +330,7 @@ class Interest:
         async with self._comparisons:
             heads = await self._upstream.heads([feed.scope.name for feed in batch])
         for feed in batch:
-            feed.announce(heads.get(feed.scope.name, 0))
-            if feed.has_gap:
-                self._repair_soon(feed)
+            self.expect(feed, heads.get(feed.scope.name, 0))
 
     def _drop_idle_users(self) -> None:
         """Scopes of users and of selves that nobody has held for a while; servers go with their channels."""

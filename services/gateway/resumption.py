@@ -7,11 +7,12 @@ kept: whatever may have changed this user's sight since makes the server and all
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.gateway.connection import Connection
 from services.gateway.interest import Interest
+from services.gateway.sight import Seen
 from services.gateway.upstream import HEADS_PER_REQUEST, Upstream
 from services.gateway.visibility import Visibility
 from shared.journal.entry import Entry, happened
@@ -30,6 +31,8 @@ class Sorted:
     stale: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """What the client saw of each current server where it stands."""
 
 
 class Resumption:
@@ -41,7 +44,7 @@ class Resumption:
     async def sort(self, connection: Connection, positions: Mapping[str, int], servers: Collection[str]) -> Sorted:
         """Sorts the scopes of a client who is in these servers; their views must have been loaded."""
         found = Sorted()
-        channels = {f"channel:{each}": server for server in servers for each in self._visibility.channels_of(server)}
+        channels = {f"channel:{each}": server for server in servers for each in self._channels(connection, server)}
         mine = {self_scope(connection.user_id).name, *(f"server:{server}" for server in servers), *channels}
         candidates = [name for name in positions if name in mine or name.startswith("user:")]
         heads = await self._heads({name: positions[name] for name in candidates})
@@ -56,8 +59,11 @@ class Resumption:
             proven = 0 <= missed <= min(MISSED_PER_SCOPE, connection.replay_left)
             if proven and name in channels:
                 proven = channels[name] in connection.proven
-            if proven and (missed or name.startswith("server:")):
-                proven = _can_be_told(connection, name, missed_entries.get(name, []), missed)
+            entries = missed_entries.get(name, [])
+            if proven and name.startswith("server:"):
+                proven = len(entries) == missed and self._knows_its_sight(connection, name, head, entries, found)
+            elif proven and missed:
+                proven = len(entries) == missed and not _came_into_servers(name, entries)
             if not proven:
                 found.stale.append(name)
                 continue
@@ -65,6 +71,27 @@ class Resumption:
             found.current[name] = head
             found.positions[name] = position
         return found
+
+    def _channels(self, connection: Connection, server_id: str) -> Collection[str]:
+        """The channels the user sees; while that is not known yet, any that there are may be among them."""
+        seen = self._visibility.seen_by(connection, server_id)
+        return self._visibility.channels_of(server_id) if seen is None else seen.channels
+
+    def _knows_its_sight(
+        self, connection: Connection, name: str, head: int, missed: Sequence[Entry], found: Sorted
+    ) -> bool:
+        """Whether what the user may see of the server is as it was at the client's position; then notes it."""
+        feed, server_id = self._interest.feed(name), name.partition(":")[2]
+        # Meanwhile the server may have gone on.
+        later = feed.entries_after(head) if feed else None
+        if later is None or sight_changed([*missed, *later], connection.user_id):
+            return False
+        seen = self._visibility.knew(connection, server_id, [*missed, *later])
+        if seen is None:
+            return False
+        found.seen[server_id] = seen
+        connection.proven.add(server_id)
+        return True
 
     async def _all_missed(self, positions: Mapping[str, int], heads: Mapping[str, int]) -> dict[str, list[Entry]]:
         """What was missed of each scope, where that is little enough to be told."""
@@ -103,16 +130,9 @@ class Resumption:
         return heads
 
 
-def _can_be_told(connection: Connection, name: str, entries: list[Entry], missed: int) -> bool:
-    """Whether everything missed is still there and leaves this user's sight as it was."""
-    if len(entries) < missed:
-        return False
-    if name.startswith("server:"):
-        if sight_changed(entries, connection.user_id):
-            return False
-        connection.proven.add(name.partition(":")[2])
-    # A server joined meanwhile is better asked for than told from its beginning.
-    return not (name.startswith("self:") and happened(entries, "server_added"))
+def _came_into_servers(name: str, entries: list[Entry]) -> bool:
+    """A server joined meanwhile is better asked for than told from its beginning."""
+    return name.startswith("self:") and bool(happened(entries, "server_added"))
 
 
 def _rank(name: str) -> int:

@@ -34,8 +34,9 @@ class Origin:
 class Entry:
     """One revision of one scope. An entry without events still counts: revisions are dense.
 
-    `events` are `{name, params, to?, own?, users?}`: `to` narrows the audience; `own` is `{user_id, params}`, laid over
-    the params for that user alone; `users` are the whole users in it, with their revisions. `last_id` is the channel's
+    `events` are `{name, params, to?, own?, users?, facts?}`: `to` narrows the audience; `own` is `{user_id, params}`,
+    laid over the params for that user alone; `users` are the whole users in it, with their revisions; `facts` are
+    what was so before, for those who judge it. `last_id` is the channel's
     last message id as of this entry; `perm_rev` the revision of the server's scope up to which permissions must be
     known to judge it.
     """
@@ -117,6 +118,8 @@ def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, An
         record["to"] = event.audience.value
     if users := event.users():
         record["users"] = users
+    if event.facts:
+        record["facts"] = event.facts
     if own:
         record["own"] = dict(own)
     return record

@@ -135,6 +135,8 @@ class ChannelAdded(Event):
 
 
 class ChannelUpdated(Event):
+    """One that is moved to another category is judged by the `category_id` it had."""
+
     audience = Audience.VIEWERS
     channel_id: str
     changes: dict[str, Any]
@@ -142,6 +144,8 @@ class ChannelUpdated(Event):
 
 
 class ChannelDeleted(Event):
+    """It is judged by the `category_id` and the `roles` (overwrites) that it had."""
+
     audience = Audience.VIEWERS
     channel_id: str
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 P = TypeVar("P", bound="Params")
 R = TypeVar("R", bound=BaseModel)
@@ -102,6 +102,17 @@ class Event(Entity):
 
     audience: ClassVar[Audience] = Audience.SCOPE
     name: ClassVar[str] = ""
+
+    _facts: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def judged_by(self, **facts: Any) -> Self:
+        """Adds what was so before, by which it is judged who is to be told; nobody is told of it."""
+        self._facts.update(facts)
+        return self
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self._facts
 
     def users(self) -> dict[str, int]:
         """The whole users in it, with their revisions: who is told hears of them from then on."""

@@ -27,7 +27,7 @@ class Committed:
     version: int
 
     def visible_to(self, user_id: str) -> bool:
-        if self.event.get("to", "scope") == "scope":
+        if self.event.get("to", "scope") in {"scope", "viewers"}:
             return True
         params = self.event["params"]
         member = params.get("member")

@@ -12,6 +12,7 @@ import orjson
 
 from shared.bus import Headers
 from shared.errors import NotFound
+from tests.model import events
 from tests.model.database import Database, State
 from tests.model.network import Network, Respond
 from tests.model.oracle import Oracle
@@ -93,12 +94,15 @@ class Services:
         state = self._state("get_server_view")
         channels = {str(channel["_id"]) for channel in self._database.read("channels", {}, state)}
         heads = {channel: self._rev(f"channel:{channel}", state) for channel in sorted(channels)}
-        return ({"rev": self._rev(f"server:{SERVER}", state), "channels": heads},)
+        shown = [{"channel": events.channel(channel), "head": head} for channel, head in heads.items()]
+        everyone = {"everyone_id": events.EVERYONE, "roles": {events.EVERYONE: ["view_channel"]}}
+        view = {"rev": self._rev(f"server:{SERVER}", state), "owner_id": "", "categories": [], "channels": shown}
+        return (view | everyone,)
 
     def _get_memberships(self, _params: Params, user: str) -> tuple[Any, ...]:
         state = self._state("get_memberships")
         within = self._database.read("members", {"user_id": user}, state)
-        servers = {SERVER: self._rev(f"server:{SERVER}", state)} if within else {}
+        servers = {SERVER: {"rev": self._rev(f"server:{SERVER}", state), "roles": []}} if within else {}
         return ({"position": self._rev(f"self:{user}", state), "servers": servers},)
 
     def _identify(self, params: Params, _user: str) -> tuple[Any, ...]:

@@ -1,0 +1,113 @@
+"""What each connection is told of one entry: the events it may see, as frames shared by all who get the same.
+
+Coming into sight of a channel and going out of it are no events of the journal's: they are found by comparing what a
+member saw before an entry and after, and are told in its place, whatever caused them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from services.gateway.connection import Connection
+from services.gateway.frames import notification
+from services.gateway.sight import Seen, ServerSight
+from shared.journal.entry import Entry
+from shared.protocol.contract import Audience
+
+Event = dict[str, Any]
+
+
+class Telling:
+    """`sight` is given for an entry of a server; `place` tells where a channel's own scope stands: revision and id."""
+
+    def __init__(
+        self, entry: Entry, sight: ServerSight | None = None, place: Callable[[str], tuple[int, int]] | None = None
+    ) -> None:
+        self._entry = entry
+        self._sight = sight
+        self._place = place
+        self._frames: dict[tuple[int, bool, bool], bytes] = {}
+        self._derived: dict[tuple[str, str], Event] = {}
+        self._lists: dict[tuple[Seen, Seen], list[Event]] = {}
+        self._personal = any(event.get("to") == Audience.MEMBERS for event in entry.events)
+
+    def events_for(self, connection: Connection, before: Seen, after: Seen) -> list[Event]:
+        """What a connection is told whose user saw so much before the entry, and sees so much after it."""
+        if self._personal:
+            return list(self._events(before, after, lambda event: _is_for(connection, self._entry.scope.id, event)))
+        key = (before, after)
+        if key not in self._lists:
+            self._lists[key] = list(self._events(before, after, _is_for_all))
+        return self._lists[key]
+
+    def frame(self, event: Event, user_id: str, *, more: bool) -> bytes:
+        """`more`: further events of this entry follow. An event may show its own author more than others."""
+        own = event.get("own")
+        mine = own is not None and own["user_id"] == user_id
+        key = (id(event), more, mine)
+        if key not in self._frames:
+            self._frames[key] = self._build(event, more=more, mine=mine)
+        return self._frames[key]
+
+    def _events(self, before: Seen, after: Seen, is_for: Callable[[Event], bool]) -> Iterator[Event]:
+        """In an order in which they can be applied: a category comes before what stands in it, and goes after."""
+        yield from self._each("category_added", after.categories - before.categories)
+        for event in self._entry.events:
+            if event.get("to") == Audience.VIEWERS:
+                if _subject(event) in before.everything and _subject(event) in after.everything:
+                    yield event
+            elif is_for(event):
+                yield event
+        yield from self._each("channel_added", after.channels - before.channels)
+        yield from self._each("channel_deleted", before.channels - after.channels)
+        yield from self._each("category_deleted", before.categories - after.categories)
+
+    def _each(self, name: str, ids: Iterable[str]) -> Iterator[Event]:
+        for id_ in sorted(ids):
+            if (name, id_) not in self._derived:
+                self._derived[name, id_] = {"name": name, "params": self._params(name, id_)}
+            yield self._derived[name, id_]
+
+    def _params(self, name: str, id_: str) -> Event:
+        assert self._sight is not None and self._place is not None  # noqa: S101, PT018
+        match name:
+            case "channel_added":
+                at, last_id = self._place(id_)
+                return {"channel": {**self._sight.channel(id_), "last_message_id": last_id}, "at": at}
+            case "category_added":
+                return {"category": self._sight.category(id_)}
+            case "channel_deleted":
+                return {"channel_id": id_}
+            case _:
+                return {"category_id": id_}
+
+    def _build(self, event: Event, *, more: bool, mine: bool) -> bytes:
+        params: dict[str, Any] = {"scope": self._entry.scope.name, "rev": self._entry.rev, **event["params"]}
+        if mine:
+            for name, extra in event["own"]["params"].items():
+                params[name] = {**params[name], **extra}
+        if more:
+            params["more"] = True
+        return notification(event["name"], params)
+
+
+def _is_for_all(event: Event) -> bool:
+    return bool(event.get("to", Audience.SCOPE) == Audience.SCOPE)
+
+
+def _is_for(connection: Connection, server_id: str, event: Event) -> bool:
+    if event.get("to") != Audience.MEMBERS:
+        return _is_for_all(event)
+    if server_id in connection.loaded_members:
+        return True
+    member = event["params"].get("member")
+    user_id: str = member["user"]["id"] if member else event["params"]["user_id"]
+    return user_id == connection.user_id
+
+
+def _subject(event: Event) -> str:
+    """The channel or category an event is about; one that has just been made or deleted is told as coming or going."""
+    params = event["params"]
+    changed: str = params.get("channel_id") or params.get("category_id") or ""
+    return changed if event["name"].endswith("_updated") else ""
