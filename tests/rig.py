@@ -278,6 +278,38 @@ async def join(inviter: Client, joiner: Client, server_id: str) -> Document:
     return joined
 
 
+async def promote(room: Room, *rules: str, **changes: Any) -> Document:
+    """A new role with these rules, which the member has from now on beside the others; returns the role."""
+    role: Document = await room.owner.call("add_role", server_id=room.server_id, name="x", color="", rules=[*rules])
+    named = {"server_id": room.server_id, "role_id": role["id"]}
+    if changes:
+        role = await room.owner.call("update_role", **named, changes=changes)
+    mine = (await room.member.call("get_server", server_id=room.server_id))["me"]["roles"]
+    await give(room, [*mine, role["id"]])
+    return role
+
+
+async def give(room: Room, roles: Sequence[str]) -> Document:
+    """The member has these roles from now on, and no others."""
+    named = {"server_id": room.server_id, "user_id": room.member_is.id}
+    changed: Document = await room.owner.call("update_member", **named, changes={"roles": [*roles]})
+    return changed
+
+
+def entry(system: System, scope: str, rev: int) -> list[Document]:
+    """The events of one journal entry."""
+    found = system.db.journal.find_one({"scope": scope, "rev": rev})
+    assert found is not None, f"{scope} has no entry {rev}"
+    events: list[Document] = found["events"]
+    return events
+
+
+def perm_rev(system: System, server_id: str) -> int:
+    server = system.db.servers.find_one({"_id": server_id})
+    assert server is not None
+    return int(server["perm_rev"])
+
+
 async def general(client: Client, server_id: str) -> str:
     """The id of the server's first channel."""
     listed = await client.call("get_server_channels", server_id=server_id)

@@ -8,6 +8,7 @@ from services.guilds.interest import Interest
 from services.guilds.invites import Invites
 from services.guilds.member_lists import MemberLists
 from services.guilds.members import Members
+from services.guilds.remains import Remains
 from services.guilds.roles import Roles
 from services.guilds.servers import Servers
 from shared.service import Parts, run_service
@@ -25,6 +26,7 @@ def handlers(parts: Parts) -> list[object]:
         Invites(parts),
         Bans(parts),
         Interest(parts),
+        Remains(parts),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from services.guilds import views
 from services.guilds.categories import MAX_CHANNELS, find_category, next_position
 from services.guilds.edits import differing, must_be_current, once_each, rights_change
+from services.guilds.remains import close_channel
 from services.guilds.standing import Reader, Standing, may_grant, needs, rules_in, standing
 from shared.errors import Conflict, InvalidParams, NotFound
 from shared.ids import new_id
@@ -111,11 +112,7 @@ class Channels:
 
     @handles(DELETE_CHANNEL)
     async def delete_channel(self, call: Call, params: DeleteChannel) -> Empty:
-        """The channel goes at once, what was said in it follows.
-
-        Its own scope gets a last entry, without events: so that whoever deletes it again can be told from who asks
-        for what never was.
-        """
+        """The channel goes at once, what was said in it follows."""
         server_id = await _server_of(self._store, params.channel_id, deleted=True)
         scope, own = server_scope(server_id), channel_scope(params.channel_id, server_id)
         async with self._journal.change(call.origin, scope, own) as change:
@@ -126,10 +123,9 @@ class Channels:
                     raise NotFound("channel")
                 return Empty()
             needs(rules_in(here, channel), MANAGE_CHANNELS)
-            change.delete("channels", {"_id": channel["_id"]})
+            close_channel(change, own)
             rights_change(change, scope)
             change.record(scope, ChannelDeleted(channel_id=channel["_id"]))
-            change.record(own)
         return Empty()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from services.guilds import views
 from services.guilds.edits import differing, must_be_current, once_each, rights_change
 from services.guilds.standing import MAX_ROLES, Standing, may_grant, standing
+from shared.cascade import cascade
 from shared.errors import Conflict, NotFound
 from shared.ids import new_id
 from shared.journal.entry import happened
@@ -127,6 +128,7 @@ class Roles:
             change.update_all("channels", overwritten, {"$pull": {"roles": {"role_id": role["_id"]}}})
             rights_change(change, scope)
             change.record(scope, RoleDeleted(role_id=role["_id"]))
+            change.insert("cascades", cascade("guilds", "role", server_id=params.server_id, role_id=role["_id"]))
         return Empty()
 
 

@@ -7,6 +7,7 @@ from services.guilds.channels import new_channel
 from services.guilds.edits import differing, must_be_current
 from services.guilds.invites import usable_invite
 from services.guilds.members import MAX_SERVERS, find_member, find_user, must_have_room, new_member
+from services.guilds.remains import close_server
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
 from shared.ids import new_id
@@ -29,7 +30,6 @@ from shared.protocol.server import (
     GetServers,
     Server,
     ServerAdded,
-    ServerClosed,
     ServerDelta,
     ServersDelta,
     ServerUpdated,
@@ -131,8 +131,7 @@ class Servers:
             here = await standing(change, params.server_id, call.user_id)
             if not here.is_owner:
                 raise Forbidden("Only the owner deletes the server.")
-            change.delete("servers", {"_id": params.server_id})
-            change.record(scope, ServerClosed(server_id=params.server_id))
+            close_server(change, scope)
         return Empty()
 
     @handles(GET_SERVERS)

@@ -2,11 +2,12 @@
 
 from services.messages.chunks import Chunks
 from services.messages.messages import Messages
+from services.messages.remains import Remains
 from shared.service import Parts, run_service
 
 
 def handlers(parts: Parts) -> list[object]:
-    return [Messages(parts), Chunks(parts)]
+    return [Messages(parts), Chunks(parts), Remains(parts)]
 
 
 if __name__ == "__main__":
