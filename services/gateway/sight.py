@@ -113,6 +113,10 @@ class ServerSight:
         """Whether it is known by now what this user sees."""
         return self.knows(user_id) and self.known_from(user_id) <= self.rev
 
+    def roles_of(self, user_id: str) -> frozenset[str]:
+        """The roles an admitted user has, `everyone` among them."""
+        return (self._members[user_id].roles or frozenset()) | {self._rights.everyone_id}
+
     def known_before(self, user_id: str, entries: Sequence[Entry]) -> Seen:
         """What this user saw before the server's last entries, if none of them changed what their rights are."""
         events = [event for entry in entries for event in entry.events]

@@ -23,6 +23,7 @@ from shared.journal.entry import Entry
 from shared.protocol.contract import NoParams
 from shared.protocol.internal import GET_MEMBERSHIPS, Membership
 from shared.scopes import Scope
+from shared.sight import sight_changed
 from shared.telemetry import logger
 
 _PAUSE_MOST = 1.0
@@ -60,11 +61,13 @@ class Visibility:
         return server.sight.seen_by(connection.user_id)
 
     def knew(self, connection: Connection, server_id: str, missed: Sequence[Entry]) -> Seen | None:
-        """What it saw before these last entries of the server, none of which changed its rights."""
-        server = self.servers.get(server_id)
-        if server is None or server.sight is None or not server.sight.is_known_of(connection.user_id):
+        """What its user saw before these last entries of the server; None if they may have changed what its rights are."""
+        server, user_id = self.servers.get(server_id), connection.user_id
+        if server is None or server.sight is None or not server.sight.is_known_of(user_id):
             return None
-        return server.sight.known_before(connection.user_id, missed)
+        if sight_changed(missed, user_id, server.sight.roles_of(user_id)):
+            return None
+        return server.sight.known_before(user_id, missed)
 
     def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
         """All channels of a server that was loaded, by id, whoever sees them."""

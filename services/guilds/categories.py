@@ -87,7 +87,9 @@ class Categories:
             change.delete("categories", key)
             change.update_all("channels", under, {"$set": {"category_id": None, "rev": change.rev(scope)}})
             moved = (
-                ChannelUpdated(channel_id=channel["_id"], changes={"category_id": None}, was=channel["rev"])
+                ChannelUpdated(channel_id=channel["_id"], changes={"category_id": None}, was=channel["rev"]).judged_by(
+                    category_id=params.category_id
+                )
                 for channel in sorted(channels, key=lambda channel: (channel["position"], channel["_id"]))
             )
             change.record(scope, *moved, CategoryDeleted(category_id=params.category_id))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from services.guilds import views
 from services.guilds.categories import MAX_CATEGORIES, MAX_CHANNELS
 from services.guilds.standing import Standing, standing
-from shared.journal.entry import Entry, happened
+from shared.journal.entry import Entry, events_of, happened
 from shared.journal.reader import changes_since, head_within
-from shared.permissions import MANAGE_CHANNELS, MANAGE_ROLES
+from shared.permissions import MANAGE_CHANNELS, MANAGE_ROLES, VIEW_CHANNEL, channel_rules
 from shared.protocol.channel import GET_SERVER_CHANNELS, GetServerChannels, ServerChannels, ServerChannelsDelta
-from shared.rights import member_rights
+from shared.rights import channel_overwrites, member_rights
 from shared.scopes import server_scope
 from shared.service import Call, Parts, handles
 from shared.sight import sight_changed
@@ -42,7 +42,7 @@ class ChannelLists:
         seen = views.visible(channels, here.rights, member)
         shown = views.visible_categories(categories, seen, here.rights, member)
         if changes is not None and _can_be_told(here, changes, categories):
-            return _delta(changes, seen, shown, head.rev)
+            return _delta(changes, seen, shown, head.rev, _gone(here, changes))
         return ServerChannels(rev=head.rev, categories=views.channel_listing(seen, shown))
 
 
@@ -59,22 +59,32 @@ def _can_be_told(here: Standing, changes: list[Entry], categories: list[Document
     return not moved and not happened(changes, "channel_deleted")
 
 
-def _delta(changes: list[Entry], seen: list[Document], shown: list[Document], rev: int) -> ServerChannelsDelta:
-    """The touched channels, and the categories that were touched or hold one.
+def _gone(here: Standing, changes: list[Entry]) -> list[str]:
+    """What was deleted, of what the member saw. What is there and not seen was not seen before either.
 
-    Where sight stayed as it was, what is there and not seen was not seen before: only the deleted are gone.
+    Who can't manage channels saw no category that could be deleted without moving a channel, which is no delta.
     """
+    member = member_rights(here.member)
+    gone = {params["category_id"] for params in happened(changes, "category_deleted") if MANAGE_CHANNELS in here.rules}
+    for event in events_of(changes, "channel_deleted"):
+        if VIEW_CHANNEL in channel_rules(here.rights, member, channel_overwrites(event["facts"])):
+            gone.add(event["params"]["channel_id"])
+    return sorted(gone)
+
+
+def _delta(
+    changes: list[Entry], seen: list[Document], shown: list[Document], rev: int, gone: list[str]
+) -> ServerChannelsDelta:
+    """The touched channels, and the categories that were touched or hold one."""
     touched = {params["channel"]["id"] for params in happened(changes, "channel_added")}
     touched |= {params["channel_id"] for params in happened(changes, "channel_updated")}
     headings = {params["category"]["id"] for params in happened(changes, "category_added")}
     headings |= {params["category_id"] for params in happened(changes, "category_updated")}
-    gone = {params["channel_id"] for params in happened(changes, "channel_deleted")}
-    gone |= {params["category_id"] for params in happened(changes, "category_deleted")}
     updated = [channel for channel in seen if channel["_id"] in touched]
     headings |= {channel["category_id"] for channel in updated}
     return ServerChannelsDelta(
         rev=rev,
         updated=[views.channel_place(channel) for channel in updated],
         categories=[views.category_view(category) for category in shown if category["_id"] in headings],
-        deleted=sorted(gone),
+        deleted=gone,
     )

@@ -107,7 +107,8 @@ class Channels:
                 rights_change(change, scope)
                 told["roles_with_access"] = roles_with_access(here.rights, channel_overwrites(after))
             change.update("channels", {"_id": channel["_id"]}, {"$set": {**changed, "rev": after["rev"]}})
-            change.record(scope, ChannelUpdated(channel_id=channel["_id"], changes=told, was=channel["rev"]))
+            event = ChannelUpdated(channel_id=channel["_id"], changes=told, was=channel["rev"])
+            change.record(scope, event.judged_by(**_left(channel, changed)))
             return view
 
     @handles(DELETE_CHANNEL)
@@ -125,7 +126,8 @@ class Channels:
             needs(rules_in(here, channel), MANAGE_CHANNELS)
             close_channel(change, own)
             rights_change(change, scope)
-            change.record(scope, ChannelDeleted(channel_id=channel["_id"]))
+            event = ChannelDeleted(channel_id=channel["_id"])
+            change.record(scope, event.judged_by(category_id=channel["category_id"], roles=channel["roles"]))
         return Empty()
 
 
@@ -185,6 +187,11 @@ async def _changed(change: Change, here: Standing, channel: Document, params: Up
     if changed.get("category_id") is not None:
         await find_category(change, channel["server_id"], changed["category_id"])
     return changed
+
+
+def _left(channel: Document, changed: dict[str, Any]) -> dict[str, Any]:
+    """The category that a channel was in, if it moves to another."""
+    return {"category_id": channel["category_id"]} if "category_id" in changed else {}
 
 
 def _overwrites(here: Standing, sent: list[OverwriteParams]) -> list[Document]:

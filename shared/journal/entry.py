@@ -125,9 +125,14 @@ def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, An
     return record
 
 
+def events_of(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
+    """All events of these names, in order."""
+    return [event for entry in entries for event in entry.events if event["name"] in names]
+
+
 def happened(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
-    """The params of all events of these names, in order."""
-    return [event["params"] for entry in entries for event in entry.events if event["name"] in names]
+    """Their params."""
+    return [event["params"] for event in events_of(entries, *names)]
 
 
 def without_deleted(entries: Sequence[Entry]) -> list[Entry]:
