@@ -61,7 +61,7 @@ class Visibility:
         return server.sight.seen_by(connection.user_id)
 
     def knew(self, connection: Connection, server_id: str, missed: Sequence[Entry]) -> Seen | None:
-        """What its user saw before these last entries of the server; None if they may have changed what its rights are."""
+        """What its user saw before these last entries of the server; None if they may have changed its rights."""
         server, user_id = self.servers.get(server_id), connection.user_id
         if server is None or server.sight is None or not server.sight.is_known_of(user_id):
             return None
