@@ -14,7 +14,7 @@ from typing import Any, Self
 from guildwire import Cache, Client, NotFound
 from guildwire.cache.guilds import SERVERS
 from guildwire.cache.messages import MESSAGES
-from guildwire.cache.servers import CHANNELS, MEMBERS, SERVER
+from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER
 from guildwire.loading import Unsettled
 
 from tests.client import Client as Bare
@@ -71,7 +71,7 @@ class App:
             yield (client.load_servers,)
         for server_id, server in cache.servers.items():
             scope = f"server:{server_id}"
-            whole = all(cache.is_loaded(scope, part) for part in (SERVER, CHANNELS))
+            whole = all(cache.is_loaded(scope, part) for part in (SERVER, CHANNELS, ROLES))
             if not whole or "owner_id" not in server.entity:
                 yield client.load_server, server_id
             if not (server.all_members and cache.is_loaded(scope, MEMBERS)):
@@ -113,7 +113,12 @@ def snapshot(cache: Cache) -> Snapshot:
     channels = {known: channel for server in servers.values() for known, channel in server.channels.items()}
     return {
         "servers": {server_id: stored(server.entity) for server_id, server in servers.items()},
+        "categories": {
+            server_id: {each["id"]: each["name"] for each in server.categories.values()}
+            for server_id, server in servers.items()
+        },
         "channels": {known: _place(channel) for known, channel in channels.items()},
+        "roles": {server_id: server.roles for server_id, server in servers.items()},
         "messages": {known: dict(sorted(cache.pages(known).messages.items())) for known in channels},
         "members": {server_id: _members(server.members) for server_id, server in servers.items()},
         "users": {user_id: cache.user(user_id) for server in servers.values() for user_id in server.members},

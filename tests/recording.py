@@ -6,7 +6,7 @@ The client's own cache would forgive what comes twice or out of order; this does
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -47,6 +47,7 @@ class Recording:
     def __init__(self, cache: Cache) -> None:
         self.violations: list[str] = []
         self.traffic = Traffic()
+        self._texts: list[str] = []
         self._cache = cache
         self._orders: dict[str, Order] = {}
         self._claimed: dict[str, int] = {}
@@ -56,6 +57,11 @@ class Recording:
     def broken_rules(self) -> list[str]:
         """Over all connections so far; to be asked when all has come."""
         return self.violations + [f"{scope}: revs are missing that no deletion explains" for scope in self._skipped]
+
+    def take_texts(self) -> list[str]:
+        """Every frame that came since this was last asked, over whatever connection."""
+        texts, self._texts = self._texts, []
+        return texts
 
     async def open(self, url: str, on_event: OnEvent, on_reply: OnReply) -> Connection:
         self.traffic = traffic = Traffic()
@@ -71,8 +77,11 @@ class Recording:
 
         connection = await Connection.open(url, event, reply)
         # Nothing was sent yet, and its reader has not begun.
-        connection._socket = cast("ClientConnection", _Counted(connection._socket, traffic))
+        connection._socket = cast("ClientConnection", _Counted(connection._socket, traffic, self._keep))
         return connection
+
+    def _keep(self, text: str) -> None:
+        self._texts.append(text)
 
     # What is heard.
 
@@ -154,9 +163,10 @@ class Recording:
 class _Counted:
     """A WebSocket, as far as `Connection` uses it, whose frames are counted."""
 
-    def __init__(self, socket: ClientConnection, traffic: Traffic) -> None:
+    def __init__(self, socket: ClientConnection, traffic: Traffic, keep: Callable[[str], None]) -> None:
         self._socket = socket
         self._traffic = traffic
+        self._keep = keep
 
     @property
     def state(self) -> State:
@@ -176,6 +186,7 @@ class _Counted:
     async def __aiter__(self) -> AsyncIterator[str]:
         async for text in self._socket:
             assert isinstance(text, str)
+            self._keep(text)
             self._traffic.received += 1
             self._traffic.bytes_received += len(text.encode())
             yield text

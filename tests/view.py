@@ -12,6 +12,7 @@ from tests.client import Client
 Entity = dict[str, Any]
 
 PAGE = 100
+_OF_A_SERVER = ("get_server", "get_server_channels", "get_server_roles")
 LARGEST_BATCH = 50
 AS_OF_THE_REPLY = frozenset({"num_members", "last_message_id", "full", "rev"})
 """Fields of a server that no event keeps up to date."""
@@ -50,14 +51,16 @@ async def fresh_view(url: str, token: str) -> View:
     async with await Client.connect(url) as client:
         opened, listed = await ask_all(client, [("authenticate", {"token": token}), ("get_servers", {})])
         revs = {f"self:{opened['user']['id']}": listed["rev"]}
-        snapshot: Snapshot = {"servers": {}, "channels": {}, "messages": {}}
+        snapshot: Snapshot = {"servers": {}, "categories": {}, "channels": {}, "roles": {}, "messages": {}}
         named = [{"server_id": server["id"]} for server in listed["servers"]]
-        replies = await ask_all(
-            client, [(method, server) for method in ("get_server", "get_server_channels") for server in named]
-        )
-        for server, channels in zip(replies[: len(named)], replies[len(named) :], strict=True):
+        replies = await ask_all(client, [(method, server) for server in named for method in _OF_A_SERVER])
+        for server, channels, roles in zip(*[iter(replies)] * len(_OF_A_SERVER), strict=True):
             snapshot["servers"][server["id"]] = stored(server)
+            snapshot["categories"][server["id"]] = {
+                each["id"]: each["name"] for each in channels["categories"] if each["id"]
+            }
             snapshot["channels"] |= flat(channels["categories"])
+            snapshot["roles"][server["id"]] = {role["id"]: role for role in roles["roles"]}
             revs[f"server:{server['id']}"] = server["rev"]
         newest = [await client.send("get_message_chunk", **page_of(known)) for known in snapshot["channels"]]
         for channel_id, page in zip(snapshot["channels"], await asyncio.gather(*newest), strict=True):
