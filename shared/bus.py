@@ -135,6 +135,14 @@ class Bus:
 
         self._serving.append(await self._subscribe(subject, spawn, group))
 
+    async def stand_by(self, subject: str) -> None:
+        """Answers each request on `subject` with nothing until the connection ends, also after `stop_serving`."""
+
+        async def answer(message: Msg) -> None:
+            await self._answer(message, Reply(b"{}"))
+
+        await self._subscribe(subject, answer)
+
     async def hear(self, subject: str, hear: Hear) -> Subscription:
         """Calls `hear` with the payload of each message on `subject`; it must not block."""
 
