@@ -159,8 +159,7 @@ class Journal:
     async def _commit(self, transaction: Transaction, staged: Staged) -> None:
         if not staged.entries and not staged.writes:
             return
-        for entry in staged.entries:
-            self._bus.guard(entry.hint())
+        hints = self._publisher.hints(staged.entries)
         scopes = [entry.scope for entry in staged.entries]
         # Until the commit is confirmed nothing is known of these heads: whatever fails below, they are read again.
         self._heads.doubt(scopes)
@@ -173,7 +172,7 @@ class Journal:
         for entry in staged.entries:
             self._heads.confirmed(entry.scope, Head(entry.rev, entry.last_id))
             ENTRIES.labels(kind=entry.scope.kind).inc()
-        if staged.entries and await self._publisher.publish(staged.entries):
+        if hints and await self._publisher.publish(hints):
             self._publisher.settle(outbox_id)
 
     async def _insert_entries(self, transaction: Transaction, entries: list[Entry]) -> None:

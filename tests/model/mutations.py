@@ -78,7 +78,7 @@ COMMITTING = (
             _JOURNAL,
             (
                 "            await transaction.commit()\n",
-                "            await self._publisher.publish(staged.entries)\n            await transaction.commit()\n",
+                "            await self._publisher.publish(hints)\n            await transaction.commit()\n",
             ),
         ),
     ),
@@ -141,7 +141,7 @@ PUBLISHING = (
     Mutation(
         "heads are said again",
         profile.LOSSY,
-        _edit(_PUBLISHER, ("self._repeats.committed(entry.scope, entry.rev, now)", "pass")),
+        _edit(_PUBLISHER, ("self._repeats.committed(hint.entry.scope, hint.entry.rev, now)", "pass")),
     ),
     Mutation(
         "a sweep does not lower the head that is said again",
