@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -173,6 +173,19 @@ class Snapshot:
             cursor = self._store[collection].aggregate(stages, session=self._session)
             documents: list[Document] = await cursor.to_list(limit)
         return documents
+
+    async def count(self, wanted: Mapping[str, Sequence[Filter]]) -> int:
+        """How many documents match any of their collection's filters, of all collections; 0 if none of the first.
+
+        One round trip, which is what a statement of a transaction costs. (`$unionWith` may not be used in one.)
+        """
+        (first, filters), *others = wanted.items()
+        stages: list[Document] = [{"$match": {"$or": [*filters]}}, {"$group": {"_id": None, "count": {"$sum": 1}}}]
+        for collection, each in others:
+            ids: list[Document] = [{"$match": {"$or": [*each]}}, {"$project": {"_id": 1}}]
+            stages.append({"$lookup": {"from": collection, "pipeline": ids, "as": f"in_{collection}"}})
+        found = await self.aggregate(first, stages, 1)
+        return sum(each["count"] + sum(len(each[f"in_{name}"]) for name, _ in others) for each in found)
 
 
 class Transaction(Snapshot):

@@ -185,16 +185,14 @@ class Journal:
         return Requirement("meta", {"_id": "epoch", "value": self._epoch.value})
 
     async def _check(self, transaction: Transaction, requires: Sequence[Requirement]) -> None:
-        """One query for all requirements of a collection; each names one document by its id, and differently."""
+        """One query for all requirements; each names one document by its id, and differently."""
         wanted: dict[str, dict[bytes, Filter]] = {}
         for requirement in requires:
             key = orjson.dumps(requirement.filter, option=orjson.OPT_SORT_KEYS)
             wanted.setdefault(requirement.collection, {})[key] = requirement.filter
-        for collection, filters in wanted.items():
-            query: Filter = {"$or": list(filters.values())}
-            found = await transaction.find(collection, query, len(filters), projection={"_id": 1})
-            if len(found) < len(filters):
-                raise LostRace
+        found = await transaction.count({collection: list(filters.values()) for collection, filters in wanted.items()})
+        if found < sum(map(len, wanted.values())):
+            raise LostRace
 
     async def _note_in_outbox(self, transaction: Transaction, entries: list[Entry]) -> object:
         if not entries:
