@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,9 @@ Filter = dict[str, Any]
 
 MAJORITY: Final = WriteConcern("majority", j=True)
 _COMMIT_PATIENCE = 10.0
+_IDLE_SESSIONS = 16
+_IDLE_SECONDS = 60.0
+"""MongoDB forgets a session after half an hour."""
 _BEGIN_AGAIN = {
     11000,  # DuplicateKey: whoever wrote the key has committed, and the handler's own checks will see it
     112,  # WriteConflict
@@ -132,6 +135,16 @@ def _code_of(error: PyMongoError) -> int | None:
     return None
 
 
+def _operation(write: Insert | Update | Delete) -> InsertOne[Document] | UpdateOne | DeleteOne:
+    match write:
+        case Insert(document=document):
+            return InsertOne(document)
+        case Update(filter=filter_, update=update):
+            return UpdateOne(filter_, update)
+        case Delete(filter=filter_):
+            return DeleteOne(filter_)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     try:
@@ -146,6 +159,21 @@ def translated() -> Iterator[None]:
 def moment_id(moment: datetime) -> Any:
     """An id below which lie the documents made before a moment, where their ids are made by the driver."""
     return ObjectId.from_datetime(moment)
+
+
+def _is_open(session: Any) -> bool:
+    """Whether a transaction is open; a property, whatever the driver's stub says."""
+    return bool(session.in_transaction)
+
+
+async def _abandon(session: AsyncIOMotorClientSession) -> None:
+    """Aborts what is open and ends the session: after a failure nobody knows what state it is in."""
+    async with session:
+        if _is_open(session):
+            try:
+                await session.abort_transaction()
+            except PyMongoError as error:
+                logger().warning("abort_failed", error=str(error))
 
 
 class Snapshot:
@@ -174,6 +202,19 @@ class Snapshot:
             documents: list[Document] = await cursor.to_list(limit)
         return documents
 
+    async def count(self, wanted: Mapping[str, Sequence[Filter]]) -> int:
+        """How many documents match any of their collection's filters, of all collections; 0 if none of the first.
+
+        One round trip, which is what a statement of a transaction costs. (`$unionWith` may not be used in one.)
+        """
+        (first, filters), *others = wanted.items()
+        stages: list[Document] = [{"$match": {"$or": [*filters]}}, {"$group": {"_id": None, "count": {"$sum": 1}}}]
+        for collection, each in others:
+            ids: list[Document] = [{"$match": {"$or": [*each]}}, {"$project": {"_id": 1}}]
+            stages.append({"$lookup": {"from": collection, "pipeline": ids, "as": f"in_{collection}"}})
+        found = await self.aggregate(first, stages, 1)
+        return sum(each["count"] + sum(len(each[f"in_{name}"]) for name, _ in others) for each in found)
+
 
 class Transaction(Snapshot):
     """One MongoDB transaction: reads of one snapshot, then writes, then `commit`."""
@@ -184,28 +225,27 @@ class Transaction(Snapshot):
 
     async def apply(self, writes: Sequence[Write]) -> None:
         """The writes, one bulk per collection in the order given; raises LostRace when an update found nothing."""
-        batches: dict[str, list[InsertOne[Document] | UpdateOne | DeleteOne]] = {}
-        updates: dict[str, int] = {}
+        batches: dict[str, list[Insert | Update | Delete]] = {}
         for write in writes:
-            batch = batches.setdefault(write.collection, [])
-            match write:
-                case Insert(document=document):
-                    batch.append(InsertOne(document))
-                case Update(filter=filter_, update=update):
-                    batch.append(UpdateOne(filter_, update))
-                    updates[write.collection] = updates.get(write.collection, 0) + 1
-                case Delete(filter=filter_):
-                    batch.append(DeleteOne(filter_))
-                case UpdateAll(collection=collection, filter=filter_, update=update):
-                    with translated():
-                        await self._store[collection].update_many(filter_, update, session=self._session)
+            if isinstance(write, UpdateAll):
+                with translated():
+                    await self._store[write.collection].update_many(write.filter, write.update, session=self._session)
+            else:
+                batches.setdefault(write.collection, []).append(write)
         for collection, batch in batches.items():
-            if not batch:
-                continue
-            with translated():
-                result = await self._store[collection].bulk_write(batch, ordered=True, session=self._session)
-            if result.matched_count != updates.get(collection, 0):
-                raise LostRace
+            inserts = [write.document for write in batch if isinstance(write, Insert)]
+            if len(inserts) == len(batch):
+                # The same command in the end, but the driver makes it of plain documents at less cost.
+                await self.insert(collection, inserts)
+            else:
+                await self._bulk(collection, batch)
+
+    async def _bulk(self, collection: str, batch: Sequence[Insert | Update | Delete]) -> None:
+        with translated():
+            operations = [_operation(write) for write in batch]
+            result = await self._store[collection].bulk_write(operations, ordered=True, session=self._session)
+        if result.matched_count != sum(isinstance(write, Update) for write in batch):
+            raise LostRace
 
     async def commit(self) -> None:
         """Commits, repeating commitTransaction alone while its outcome is unknown; raises OutcomeUnknown at last."""
@@ -240,6 +280,7 @@ class Store:
             waitQueueTimeoutMS=3000,
             **tls,
         )
+        self._idle: list[tuple[float, AsyncIOMotorClientSession]] = []
         self._database = self._client.get_database(
             settings.mongo_db,
             read_concern=ReadConcern("majority"),
@@ -265,20 +306,30 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Begins a transaction; what leaves the block without `commit` is aborted."""
-        with translated():
-            session = await self._client.start_session()
-        async with session:
+        session = await self._session()
+        try:
             session.start_transaction(
                 read_concern=ReadConcern("snapshot"), write_concern=MAJORITY, read_preference=ReadPreference.PRIMARY
             )
-            try:
-                yield Transaction(self, session)
-            finally:
-                if session.in_transaction:  # type: ignore[truthy-function]  # a property, whatever its stub says
-                    try:
-                        await session.abort_transaction()
-                    except PyMongoError as error:
-                        logger().warning("abort_failed", error=str(error))
+            yield Transaction(self, session)
+        except BaseException:
+            await _abandon(session)
+            raise
+        if _is_open(session) or len(self._idle) >= _IDLE_SESSIONS:
+            await _abandon(session)
+        else:
+            self._idle.append((time.monotonic(), session))
+
+    async def _session(self) -> AsyncIOMotorClientSession:
+        """One that has committed before, if there is one: to begin and to end it are two turns of a thread."""
+        while self._idle:
+            since, session = self._idle.pop()
+            if time.monotonic() - since < _IDLE_SECONDS:
+                return session
+            await session.end_session()
+        with translated():
+            # Not causal: a transaction reads what a majority has, not what this session saw last.
+            return await self._client.start_session(causal_consistency=False)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
