@@ -35,9 +35,6 @@ Filter = dict[str, Any]
 
 MAJORITY: Final = WriteConcern("majority", j=True)
 _COMMIT_PATIENCE = 10.0
-_IDLE_SESSIONS = 16
-_IDLE_SECONDS = 60.0
-"""MongoDB forgets a session after half an hour."""
 _BEGIN_AGAIN = {
     11000,  # DuplicateKey: whoever wrote the key has committed, and the handler's own checks will see it
     112,  # WriteConflict
@@ -161,21 +158,6 @@ def moment_id(moment: datetime) -> Any:
     return ObjectId.from_datetime(moment)
 
 
-def _is_open(session: Any) -> bool:
-    """Whether a transaction is open; a property, whatever the driver's stub says."""
-    return bool(session.in_transaction)
-
-
-async def _abandon(session: AsyncIOMotorClientSession) -> None:
-    """Aborts what is open and ends the session: after a failure nobody knows what state it is in."""
-    async with session:
-        if _is_open(session):
-            try:
-                await session.abort_transaction()
-            except PyMongoError as error:
-                logger().warning("abort_failed", error=str(error))
-
-
 class Snapshot:
     """Reads that all see the same majority-committed moment."""
 
@@ -280,7 +262,6 @@ class Store:
             waitQueueTimeoutMS=3000,
             **tls,
         )
-        self._idle: list[tuple[float, AsyncIOMotorClientSession]] = []
         self._database = self._client.get_database(
             settings.mongo_db,
             read_concern=ReadConcern("majority"),
@@ -306,30 +287,20 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Begins a transaction; what leaves the block without `commit` is aborted."""
-        session = await self._session()
-        try:
+        with translated():
+            session = await self._client.start_session()
+        async with session:
             session.start_transaction(
                 read_concern=ReadConcern("snapshot"), write_concern=MAJORITY, read_preference=ReadPreference.PRIMARY
             )
-            yield Transaction(self, session)
-        except BaseException:
-            await _abandon(session)
-            raise
-        if _is_open(session) or len(self._idle) >= _IDLE_SESSIONS:
-            await _abandon(session)
-        else:
-            self._idle.append((time.monotonic(), session))
-
-    async def _session(self) -> AsyncIOMotorClientSession:
-        """One that has committed before, if there is one: to begin and to end it are two turns of a thread."""
-        while self._idle:
-            since, session = self._idle.pop()
-            if time.monotonic() - since < _IDLE_SECONDS:
-                return session
-            await session.end_session()
-        with translated():
-            # Not causal: a transaction reads what a majority has, not what this session saw last.
-            return await self._client.start_session(causal_consistency=False)
+            try:
+                yield Transaction(self, session)
+            finally:
+                if session.in_transaction:  # type: ignore[truthy-function]  # a property, whatever its stub says
+                    try:
+                        await session.abort_transaction()
+                    except PyMongoError as error:
+                        logger().warning("abort_failed", error=str(error))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:

@@ -103,7 +103,6 @@ class Production:
         """A Store whose client and database are the driver's."""
         store = self.store.Store.__new__(self.store.Store)
         store._client = store._database = driver
-        store._idle = []
         return store
 
     def gateway(self, module: str) -> Any:
