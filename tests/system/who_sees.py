@@ -1,4 +1,4 @@
-"""Who may see what, said once more and plainly: what the system shows is held against this, and shares no code with it."""
+"""Who may see what, said once more and plainly: what the system shows is held against this. They share no code."""
 
 from __future__ import annotations
 
