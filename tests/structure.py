@@ -34,9 +34,9 @@ class Structure:
     categories: dict[str, Entity] = field(default_factory=dict)
     roles_known: bool = False
 
-    def shown(self) -> Entity:
-        categories = [(each["position"], each["id"], each["name"]) for each in self.categories.values()]
-        return {"roles": dict(sorted(self.roles.items())), "categories": sorted(categories)}
+    def names(self) -> dict[str, str]:
+        """Of the categories."""
+        return {each["id"]: each["name"] for each in self.categories.values()}
 
     def apply(self, event: Event) -> str:
         """One event of the server about a role or category; what is wrong about it, or nothing."""

@@ -19,9 +19,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.cache import Device, fresh_view
+from tests.cache import Device
 from tests.client import RpcError
 from tests.rig import People, Person, System
+from tests.view import fresh_view
 
 DEVICES = ((0, 0), (0, 1), (1, 1), (1, 0), (2, 1))
 """Each a user and the gateway it starts on; the first user owns the server."""
@@ -318,5 +319,5 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.timeout(900)
 def test_every_cache_equals_a_fresh_read_of_the_structure(system: System) -> None:
     on_this_system = type("OnThisSystem", (Machine,), {"system": system})
-    fewer = settings(max_examples=max(1, settings.default.max_examples // 3))
+    fewer = settings(max_examples=max(1, settings().max_examples // 3))
     run_state_machine_as_test(on_this_system, settings=fewer)
