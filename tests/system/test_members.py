@@ -430,6 +430,19 @@ async def test_delete_server(system: System, people: People) -> None:
     assert room.server_id not in {each["id"] for each in (await newcomer.call("get_servers"))["servers"]}
 
 
+async def test_a_deleted_server_is_nobodys_before_it_is_cleared_away(system: System, people: People) -> None:
+    """As one finds it between the deletion and what follows."""
+    person = await people.register("late")
+    row = {"server_id": f"gone.{person.id}", "user_id": person.id, "roles": [], "nick": None, "rev": 1}
+    system.db.members.insert_one(row)
+    client = await people.open()
+    opened = await client.call("authenticate", token=person.token)
+    assert list(opened["current"]) == [f"self:{person.id}"]
+    assert (await client.call("get_servers"))["servers"] == []
+    resumed = await client.call("resume", scopes={f"server:{row['server_id']}": 1})
+    assert resumed["gone"] == [f"server:{row['server_id']}"]
+
+
 def nothing_left(system: System, room: Room) -> bool:
     names = ("members", "roles", "channels", "categories", "invites", "bans")
     left = {name: system.db[name].count_documents({"server_id": room.server_id}) for name in names}
