@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shared import errors, settings
 from shared.protocol import EVENTS, METHODS
-from shared.protocol.contract import Audience, Method
+from shared.protocol.contract import Audience, Event, Method
 
 DOCS = Path(__file__).resolve().parent
 Schema = dict[str, Any]
@@ -36,7 +36,8 @@ PURPOSES = {
     "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
     "update_user": "Changes your profile; `null` clears the status text.",
     "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
-    "server's member events.",
+    "server's member events. A page with a `filter` may be short, or empty, and yet have a `next_anchor`; with a "
+    "`filter` there is no delta.",
     "ping": "The gateway's time, in milliseconds since 1970.",
     "add_server": "Makes a server with the role `everyone`, the channel `general`, and you as its owner. "
     "`conflict`: you are in 200 servers already.",
@@ -50,8 +51,39 @@ PURPOSES = {
     "Needs `invite_members`. `conflict`: the server has 100 usable invites already.",
     "get_server_channels": "The channels that you may see, in order, by category; with another's `user_id`, those that "
     "this member may see (needs `manage_roles`).",
-    "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`. "
-    "`conflict`: the server has 500 channels already.",
+    "update_server": "Changes it. Needs `manage_server`; `owner_id` only the owner sends, and names another member.",
+    "delete_server": "Deletes it, for everybody at once; twice is once. Only the owner does.",
+    "get_server_channel": "One channel, with its overwrites as `roles`.",
+    "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`; with overwrites in "
+    "`roles` also `manage_roles`, and each rule that they allow or deny. `conflict`: the server has 500 channels "
+    "already.",
+    "update_channel": "Changes or moves it. Needs `manage_channels` there. `roles` replaces all overwrites: it needs "
+    "`manage_roles` as well, and in this channel every rule that is allowed or denied anew, or no longer.",
+    "delete_channel": "Deletes it with all that was said in it; twice is once. Needs `manage_channels` there.",
+    "add_category": "Makes a category; without `position`, the last one. Needs `manage_channels`. "
+    "`conflict`: the server has 50 categories already.",
+    "update_category": "Changes or moves it. Needs `manage_channels`.",
+    "delete_category": "Deletes it; its channels stay, moved out in the same change. Twice is once. "
+    "Needs `manage_channels`.",
+    "get_server_roles": "The roles in the order of position and id; with `user_id` that member's, `everyone` among "
+    "them (then without `since`).",
+    "add_role": "Makes a role, which ranks lowest. Needs `manage_roles`, and every rule that is put into it. "
+    "`conflict`: the server has 250 roles already.",
+    "update_role": "Changes or moves a role below your own highest. Needs `manage_roles`, and every rule that is "
+    "added. `conflict`: `everyone` keeps its name and its place.",
+    "delete_role": "Deletes a role below your own highest; every member and channel has lost it with that. Twice is "
+    "once. Needs `manage_roles`. `conflict`: `everyone` stays.",
+    "update_member": "Changes a nick (one's own is free; another's needs `manage_roles` and a higher rank) or roles "
+    "(needs `manage_roles`; what is given and taken ranks below your own highest, and what is given has no rule that "
+    "you lack).",
+    "delete_member": "Removes a member who ranks below you; twice is once. Needs `kick_members`. "
+    "`conflict`: nobody removes themselves.",
+    "get_invites": "The invites that can still be used. Needs `manage_server`.",
+    "delete_invite": "Takes an invite back; twice is once. Needs `manage_server`, unless you made it.",
+    "add_ban": "Keeps a user out, member or not: removes a member who ranks below you, and takes back the invites they "
+    "made. Twice is once: the first ban stands. Needs `ban_members`. `conflict`: nobody bans themselves.",
+    "delete_ban": "Ends a ban; twice is once. Needs `ban_members`.",
+    "get_bans": "Who is banned, the newest first. Needs `ban_members`.",
     "add_message": "Writes a message. Needs `send_messages`. `<@user_id>` in `content` mentions that user, and "
     "`@everyone` all, for who has `mention_everyone`.",
     "get_message_chunk": "A page of messages, in ascending order. `anchor` and `direction` are required where `around` "
@@ -63,10 +95,20 @@ PURPOSES = {
 SCOPES = {
     "user_changed": "user",
     "server_added": "self",
+    "server_updated": "server",
     "server_deleted": "self",
-    "member_added": "server",
-    "member_deleted": "server",
     "channel_added": "server",
+    "channel_updated": "server",
+    "channel_deleted": "server",
+    "category_added": "server",
+    "category_updated": "server",
+    "category_deleted": "server",
+    "role_added": "server",
+    "role_changed": "server",
+    "role_deleted": "server",
+    "member_added": "server",
+    "member_changed": "server",
+    "member_deleted": "server",
     "message_added": "channel",
     "message_changed": "channel",
     "message_deleted": "channel",
@@ -75,12 +117,17 @@ SCOPES = {
 
 EVENT_NOTES = {
     "message_added": "To its author, and to nobody else, `message` also has the `nonce` that came with it.",
-    "server_deleted": "It stands for all the server's channels too. For now `why` is always `left`.",
+    "server_deleted": "It stands for all the server's channels too.",
+    "channel_added": "Also when a channel comes into your sight, whatever caused it.",
+    "channel_deleted": "Also when a channel goes out of your sight, whatever caused it.",
+    "category_added": "Also when a category comes into your sight.",
+    "category_deleted": "Also when a category goes out of your sight.",
 }
 
 AUDIENCES = {
     Audience.SCOPE: "every connection that holds the scope",
-    Audience.MEMBERS: "nobody but the member it is about",
+    Audience.MEMBERS: "connections that loaded the server's members, and the member it is about",
+    Audience.VIEWERS: "every connection of who sees it",
 }
 
 WHEN = {
@@ -140,7 +187,7 @@ def _contents() -> Iterator[str]:
     for title, services in SECTIONS.items():
         names = [method.name for method in _public_methods() if method.service in services]
         yield f"- {title}: {' '.join(map(_link, names))}"
-    yield f"- Events: {' '.join(map(_link, EVENTS))}\n"
+    yield f"- Events: {' '.join(map(_link, _public_events()))}\n"
 
 
 def _errors() -> Iterator[str]:
@@ -163,6 +210,10 @@ def _methods() -> Iterator[str]:
 
 def _public_methods() -> list[Method[Any, Any]]:
     return [method for method in METHODS.values() if not method.internal]
+
+
+def _public_events() -> dict[str, type[Event]]:
+    return {name: event for name, event in EVENTS.items() if event.audience is not Audience.NOBODY}
 
 
 def _method(method: Method[Any, Any]) -> Iterator[str]:
@@ -203,7 +254,7 @@ def _events() -> Iterator[str]:
     yield "## Events\n"
     yield "Every event also carries its `scope`, its `rev` in that scope and, if another of the same `rev` follows,"
     yield "`more: true`.\n"
-    for name, event in EVENTS.items():
+    for name, event in _public_events().items():
         schema = event.model_json_schema()
         yield f"### {name}\n"
         yield f"In `{SCOPES[name]}:<id>`. Told to {AUDIENCES[event.audience]}.\n"
@@ -233,7 +284,7 @@ def _definitions() -> dict[str, Schema]:
     made += [method.params for method in _public_methods()]
     made += [method.delta for method in _public_methods() if method.delta]
     found: dict[str, Schema] = {}
-    for model in [*made, *EVENTS.values()]:
+    for model in [*made, *_public_events().values()]:
         found |= model.model_json_schema().get("$defs", {})
     return found
 

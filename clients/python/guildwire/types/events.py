@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 from guildwire.types.entities import (
+    Category,
     CategoryListing,
     Channel,
     Member,
@@ -40,7 +41,18 @@ class ServerAddedEvent(TypedDict):
     scopes: dict[str, int]
 
 
+class ServerUpdatedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    server_id: str
+    changes: dict[str, Any]
+    was: int
+
+
 class ServerDeletedEvent(TypedDict):
+    """In `self`; it stands for all the server's channels too."""
+
     scope: str
     rev: int
     more: NotRequired[bool]
@@ -48,18 +60,27 @@ class ServerDeletedEvent(TypedDict):
     why: Literal["deleted", "left", "kicked", "banned"]
 
 
-class MemberAddedEvent(TypedDict):
+class CategoryAddedEvent(TypedDict):
     scope: str
     rev: int
     more: NotRequired[bool]
-    member: Member
+    category: Category
 
 
-class MemberDeletedEvent(TypedDict):
+class CategoryUpdatedEvent(TypedDict):
     scope: str
     rev: int
     more: NotRequired[bool]
-    user_id: str
+    category_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class CategoryDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    category_id: str
 
 
 class ChannelAddedEvent(TypedDict):
@@ -70,6 +91,74 @@ class ChannelAddedEvent(TypedDict):
     more: NotRequired[bool]
     channel: Channel
     at: int
+
+
+class ChannelUpdatedEvent(TypedDict):
+    """One that is moved to another category is judged by the `category_id` it had."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class ChannelDeletedEvent(TypedDict):
+    """It is judged by the `category_id` and the `roles` (overwrites) that it had."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel_id: str
+
+
+class RoleAddedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    role: Role
+
+
+class RoleChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    role_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class RoleDeletedEvent(TypedDict):
+    """Whoever holds it, member or channel, has lost it with this."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    role_id: str
+
+
+class MemberAddedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    member: Member
+
+
+class MemberChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class MemberDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
 
 
 class MessageAddedEvent(TypedDict):
