@@ -66,11 +66,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """One document, named by a unique key: `Lookup("messages", (("channel_id", …), ("id", 3)))`."""
+
+    collection: str
+    key: tuple[tuple[str, str | int], ...]
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        return dict(self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """Where a scope stands. `rev` 0: it never had an entry."""
+    """Where a scope stands. `rev` 0: it never had an entry.
+
+    `documents` are those that an append `reads`, as they are just before it; None for one that does not exist.
+    """
 
     rev: int = 0
     last_id: int = 0
+    documents: Mapping[Lookup, dict[str, Any] | None] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
