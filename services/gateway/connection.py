@@ -94,6 +94,11 @@ class Connection:
         if self._outbox.overflows_with(self._held_size):
             self.close(TOO_SLOW)
 
+    def passing(self, frame: bytes) -> None:
+        """Sends what may as well be missed: not while there is much to send, or anything held back."""
+        if not (self.closing or self._held or EVERYTHING in self._holds or self._outbox.is_half_full):
+            self._outbox.put(frame)
+
     def close(self, code: int) -> None:
         """Nothing more is sent; the socket closes with `code`, after what is on its way."""
         if not self.closing:

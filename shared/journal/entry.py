@@ -12,6 +12,7 @@ import orjson
 
 from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
+from shared.typing_notice import TypingNotice, typing_notice
 
 VERSION = 1
 
@@ -101,13 +102,14 @@ class HeadNotice:
         return orjson.dumps(notice)
 
 
-def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice, str]:
+def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice | TypingNotice, str]:
     """The hint and its epoch. Reads what is known and ignores the rest, so that versions can run side by side.
 
     Raises ValueError, KeyError or TypeError on nonsense.
     """
     document = orjson.loads(payload)
-    return from_document(document), document.get("epoch", "")
+    hint = typing_notice(document) if "typing" in document else from_document(document)
+    return hint, document.get("epoch", "")
 
 
 def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
