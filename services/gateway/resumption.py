@@ -42,11 +42,12 @@ class Resumption:
         """Sorts the scopes of a client who is in these servers; their views must have been loaded."""
         found = Sorted()
         channels = {f"channel:{each}": server for server in servers for each in self._visibility.channels_of(server)}
+        channels |= {f"channel:{each}": each for each in connection.directs}
         mine = {self_scope(connection.user_id).name, *(f"server:{server}" for server in servers), *channels}
         candidates = [name for name in positions if name in mine or name.startswith("user:")]
         heads = await self._heads({name: positions[name] for name in candidates})
         missed_entries = await self._all_missed({name: positions[name] for name in heads}, heads)
-        # Servers first: a channel is current only where the sight of its server is proven unchanged.
+        # In this order: a channel is current only where the sight of its server, or of itself, is proven unchanged.
         for name in sorted(positions, key=_rank):
             position, head = positions[name], heads.get(name, 0)
             if name not in heads or (name.startswith("user:") and not head):
@@ -56,7 +57,7 @@ class Resumption:
             proven = 0 <= missed <= min(MISSED_PER_SCOPE, connection.replay_left)
             if proven and name in channels:
                 proven = channels[name] in connection.proven
-            if proven and (missed or name.startswith("server:")):
+            if proven and (missed or name.startswith(("self:", "server:"))):
                 proven = _can_be_told(connection, name, missed_entries.get(name, []), missed)
             if not proven:
                 found.stale.append(name)
@@ -111,8 +112,12 @@ def _can_be_told(connection: Connection, name: str, entries: list[Entry], missed
         if sight_changed(entries, connection.user_id):
             return False
         connection.proven.add(name.partition(":")[2])
-    # A server joined meanwhile is better asked for than told from its beginning.
-    return not (name.startswith("self:") and happened(entries, "server_added"))
+    if name.startswith("self:"):
+        changed = happened(entries, "direct_channel_deleted")
+        connection.proven.update(connection.directs - {params["channel_id"] for params in changed})
+        # What was joined or opened meanwhile is better asked for than told from its beginning.
+        return not happened(entries, "server_added", "direct_channel_added")
+    return True
 
 
 def _rank(name: str) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.gateway.connection import Connection
+from services.gateway.directs import Directs
 from services.gateway.frames import EntryFrames
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import GOING_AWAY, Interest
@@ -58,6 +59,7 @@ class Visibility:
         self._servers: dict[str, _Server] = {}
         self._loads = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._loading: set[asyncio.Task[None]] = set()
+        self.directs = Directs(interest)
         interest.on_entry = self._on_entry
         interest.tell = self._tell
         interest.on_live = self._on_live
@@ -205,6 +207,8 @@ class Visibility:
 
     def _on_entry(self, feed: Feed[Connection], entry: Entry) -> None:
         """Keeps the view of a server current: once per entry, before anyone is told."""
+        if feed.scope.kind == "channel" and not feed.scope.within:
+            self.directs.on_entry(feed, entry)
         if feed.scope.kind != "server" or (server := self._servers.get(feed.scope.id)) is None:
             return
         for event in entry.events:
@@ -243,6 +247,8 @@ class Visibility:
                 self.leave(connection, scope.id)
             case "channel_added":
                 self._gain(connection, scope.id, params["channel"]["id"], params["at"])
+            case _:
+                self.directs.told(connection, event)
 
     def _gain(self, connection: Connection, server_id: str, channel_id: str, position: int) -> None:
         server = self._servers.get(server_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.guilds.channels import MAX_CHANNELS
 from services.guilds.members import MAX_SERVERS
+from shared.directs import open_directs
 from shared.errors import NotFound
 from shared.journal.reader import head_lookup, head_of, head_within
 from shared.protocol.contract import NoParams
@@ -23,7 +24,12 @@ class Interest:
         async with self._store.snapshot() as snapshot:
             head = await head_within(snapshot, self_scope(call.user_id))
             members = await snapshot.aggregate("members", stages, MAX_SERVERS)
-        return Memberships(position=head.rev, servers={member["server_id"]: head_of(member).rev for member in members})
+            directs = await open_directs(snapshot, call.user_id)
+        return Memberships(
+            position=head.rev,
+            servers={member["server_id"]: head_of(member).rev for member in members},
+            directs={direct["_id"]: head_of(direct).rev for direct in directs},
+        )
 
     @handles(GET_SERVER_VIEW)
     async def get_server_view(self, _call: Call, params: GetServerView) -> ServerView:

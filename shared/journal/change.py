@@ -56,6 +56,10 @@ class Change:
             raise RuntimeError(f"{scope.name} is not part of this change")
         self._events.setdefault(scope, []).extend(recorded(event) for event in events)
 
+    def tell_gateways(self, scope: Scope, name: str, **params: Any) -> None:
+        """Adds an event that no client is told of: what a gateway must know before anything later in the scope."""
+        self._events.setdefault(scope, []).append({"name": name, "params": params, "to": "gateways"})
+
     def follow(self, scope: Scope, write: Callable[[Head], Written[R]]) -> R:
         """Adds what an append to the scope would write, and returns its outcome."""
         written = write(self._heads[scope])

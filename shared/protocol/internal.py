@@ -32,10 +32,11 @@ class Entries(Entity):
 
 
 class Memberships(Entity):
-    """One snapshot of what a user is in: `position` of their self scope, and each server's revision."""
+    """One snapshot of what a user is in: `position` of their self scope, revisions of servers and direct channels."""
 
     position: int
     servers: dict[str, int]
+    directs: dict[str, int] = Field(default_factory=dict)
 
 
 class GetServerView(Params):
