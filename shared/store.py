@@ -70,6 +70,15 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Upsert:
+    """Updates the document that a unique key names, or makes it."""
+
+    collection: str
+    filter: Filter
+    update: Document
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAll:
     """Every document that matches, none included."""
 
@@ -84,7 +93,7 @@ class Delete:
     filter: Filter
 
 
-Write = Insert | Update | UpdateAll | Delete
+Write = Insert | Update | Upsert | UpdateAll | Delete
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
@@ -107,7 +116,19 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
         IndexModel([("channel_id", 1), ("id", 1)], name="live", partialFilterExpression={"live": True}),
+        # Few messages name anybody: what nobody is named in stays out.
+        IndexModel(
+            [("channel_id", 1), ("names", 1), ("id", 1)],
+            name="names",
+            partialFilterExpression={"names": {"$exists": True}},
+        ),
     ],
+    "reactions": [
+        IndexModel([("channel_id", 1), ("message_id", 1), ("user_id", 1), ("emoji", 1)], unique=True),
+    ],
+    "reads": [IndexModel([("user_id", 1), ("channel_id", 1)], unique=True)],
+    "reading_starts": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True)],
+    "directs": [IndexModel([("key", 1)], unique=True), IndexModel([("users", 1)])],
 }
 
 
@@ -194,6 +215,9 @@ class Transaction(Snapshot):
                 case Update(filter=filter_, update=update):
                     batch.append(UpdateOne(filter_, update))
                     updates[write.collection] = updates.get(write.collection, 0) + 1
+                case Upsert(filter=filter_, update=update):
+                    batch.append(UpdateOne(filter_, update, upsert=True))
+                    updates[write.collection] = updates.get(write.collection, 0) + 1
                 case Delete(filter=filter_):
                     batch.append(DeleteOne(filter_))
                 case UpdateAll(collection=collection, filter=filter_, update=update):
@@ -204,7 +228,7 @@ class Transaction(Snapshot):
                 continue
             with translated():
                 result = await self._store[collection].bulk_write(batch, ordered=True, session=self._session)
-            if result.matched_count != updates.get(collection, 0):
+            if result.matched_count + result.upserted_count != updates.get(collection, 0):
                 raise LostRace
 
     async def commit(self) -> None:
@@ -254,7 +278,7 @@ class Store:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "outbox", "leases", "meta"):
+        for name in ("servers", "outbox", "leases", "meta", "spent_messages"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:
