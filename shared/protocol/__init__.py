@@ -5,10 +5,20 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, channel, internal, message, server
+from shared.protocol import account, channel, direct, internal, message, reaction, read, server, typing_sign
 from shared.protocol.contract import Event, Method
 
-_MODULES: tuple[ModuleType, ...] = (account, server, channel, message, internal)
+_MODULES: tuple[ModuleType, ...] = (
+    account,
+    server,
+    channel,
+    message,
+    reaction,
+    typing_sign,
+    read,
+    direct,
+    internal,
+)
 
 
 def _methods() -> dict[str, Method[Any, Any]]:
