@@ -6,17 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.client import Event
+from tests.view import direct_entity
 
 Entity = dict[str, Any]
-
-
-def direct_entity(channel: Entity) -> Entity:
-    """A direct channel without what moves no revision, and with its users by their ids."""
-    return {"id": channel["id"], "user_ids": [user["id"] for user in channel["users"]], "rev": channel["rev"]}
-
-
-def read_ids(result: Entity) -> dict[str, int]:
-    return {state["channel_id"]: state["read_id"] for state in result["read_states"]}
 
 
 @dataclass
@@ -87,8 +79,9 @@ class CacheOfSelf:
 
     def _replied_get_read_states(self, result: Entity, params: Entity) -> None:
         if "server_id" not in params and self._not_older(f"self:{self.user_id}", result["rev"]):
-            for channel_id, read_id in read_ids(result).items():
-                self.reads[channel_id] = max(read_id, self.reads.get(channel_id, 0))
+            for state in result["read_states"]:
+                known = self.reads.get(state["channel_id"], 0)
+                self.reads[state["channel_id"]] = max(state["read_id"], known)
 
     def _replied_update_read_state(self, result: Entity, _params: Entity) -> None:
         self._read(result["channel_id"], result["read_id"])

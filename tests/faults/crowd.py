@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from tests.cache import Device, fresh_view
+from tests.cache import Device
 from tests.client import Client, RpcError
 from tests.rig import System, eventually
+from tests.view import fresh_view
 
 PATIENCE = 5.0
 """Seconds after which everybody must have heard of a change, or agree again after a fault."""
