@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -98,6 +100,14 @@ async def test_a_nonce_reacts_once(people: People) -> None:
     assert await react(room.member, room, message_id, "👍", nonce="n") == first
 
 
+def groups(system: System) -> float:
+    """How many the messages service has tried to commit so far, by its own count."""
+    with urlopen(f"http://127.0.0.1:{system.processes['messages-0'].admin_port}/metrics") as page:
+        found = re.search(r"^guildwire_journal_group_size_count ([0-9.e+]+)$", page.read().decode(), re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
 @pytest.mark.slow
 async def test_fifty_at_once(system: System, people: People) -> None:
     """Nobody's is lost, none is counted twice, and every event tells the count as of its revision."""
@@ -107,7 +117,9 @@ async def test_fifty_at_once(system: System, people: People) -> None:
     fans = await asyncio.gather(*(people.connect(person, number % 2) for number, person in enumerate(persons)))
     invite = (await room.owner.call("add_invite", server_id=room.server_id))["code"]
     await asyncio.gather(*(fan.call("join_server", invite=invite) for fan in fans))
+    before = groups(system)
     await asyncio.gather(*(react(fan, room, message_id, "👍") for fan in fans))
+    assert groups(system) - before < 25  # they share transactions: tried in halves, it would be a hundred
     assert await shown(fans[0], room) == [{"emoji": "👍", "count": 50, "me": True}]
     assert stored(system, room) == {"👍": 50}
     await room.member.event("message_changed", scope=f"channel:{room.channel_id}", rev=51)
