@@ -5,10 +5,42 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, ban, category, channel, internal, invite, member, message, role, server
+from shared.protocol import (
+    account,
+    ban,
+    category,
+    channel,
+    direct,
+    image,
+    internal,
+    invite,
+    member,
+    message,
+    reaction,
+    read,
+    role,
+    server,
+    typing_sign,
+)
 from shared.protocol.contract import Event, Method
 
-_MODULES: tuple[ModuleType, ...] = (account, server, category, channel, role, member, invite, ban, message, internal)
+_MODULES: tuple[ModuleType, ...] = (
+    account,
+    server,
+    category,
+    channel,
+    role,
+    member,
+    invite,
+    ban,
+    message,
+    reaction,
+    typing_sign,
+    read,
+    direct,
+    image,
+    internal,
+)
 
 
 def _methods() -> dict[str, Method[Any, Any]]:
