@@ -142,7 +142,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     "reactions": [
         IndexModel([("channel_id", 1), ("message_id", 1), ("user_id", 1), ("emoji", 1)], unique=True),
     ],
-    "reads": [IndexModel([("user_id", 1), ("channel_id", 1)], unique=True)],
+    "reads": [IndexModel([("user_id", 1), ("channel_id", 1)], unique=True), IndexModel([("channel_id", 1)])],
     "reading_starts": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True)],
     "directs": [IndexModel([("key", 1)], unique=True), IndexModel([("users", 1)])],
 }

@@ -251,6 +251,8 @@ async def test_delete_channel(system: System, people: People) -> None:
     room = await people.room()
     for number in range(3):
         await room.owner.call("add_message", channel_id=room.channel_id, content=f"{number}")
+    await room.member.call("add_reaction", channel_id=room.channel_id, message_id=1, emoji="x")
+    await room.member.call("update_read_state", channel_id=room.channel_id, message_id=2)
     assert (await refused(room.member.call("delete_channel", channel_id=room.channel_id))).code == 4030
     device = await people.connect(room.owner_is, 1)
     assert await room.owner.call("delete_channel", channel_id=room.channel_id) == {}
@@ -268,9 +270,11 @@ async def test_delete_channel(system: System, people: People) -> None:
             assert (await refused(client.call(method, channel_id=room.channel_id, **params))).reason == "not_found"
     assert shape(await listing(room.member, room)) == [(None, [])]
     assert not system.db.channels.count_documents({"_id": room.channel_id})
-    await eventually(lambda: not system.db.messages.count_documents({"channel_id": room.channel_id}), "they go too")
+    for kind in ("messages", "reactions", "reads"):
+        held = system.db[kind]
+        await eventually(lambda held=held: not held.count_documents({"channel_id": room.channel_id}), f"no {kind}")  # type: ignore[misc]
     await assert_dense(system, f"server:{room.server_id}", heard.rev)
-    await assert_dense(system, f"channel:{room.channel_id}", 4)
+    await assert_dense(system, f"channel:{room.channel_id}", 5)
 
     assert await room.owner.call("delete_channel", channel_id=room.channel_id) == {}
     stranger = await people.connect(await people.anybody("eve"))

@@ -332,7 +332,7 @@ async def test_an_invite_of_another_server_stays(people: People) -> None:
 @pytest.mark.protocol("update_server", "server_updated")
 async def test_update_server(system: System, people: People) -> None:
     room = await people.room()
-    changes = {"name": "Coffee house", "description": "Hot", "image": "0" * 64}
+    changes = {"name": "Coffee house", "description": "Hot"}
     changed = await room.owner.call("update_server", server_id=room.server_id, changes=changes)
     assert {name: changed[name] for name in changes} == changes
     assert changed["me"] == (await room.owner.call("get_server", server_id=room.server_id))["me"]
@@ -344,14 +344,14 @@ async def test_update_server(system: System, people: People) -> None:
     assert {name: stored[name] for name in ("name", "rev")} == {"name": "Coffee house", "rev": heard.rev}
     assert stored["perm_rev"] < heard.rev
     cleared = await room.owner.call(
-        "update_server", server_id=room.server_id, changes={"name": "Coffee house", "image": None}
+        "update_server", server_id=room.server_id, changes={"name": "Coffee house", "description": None}
     )
     (told,) = entry(system, f"server:{room.server_id}", cleared["rev"])
-    assert (told["params"]["changes"], told["params"]["was"]) == ({"image": None}, heard.rev)
-    same = await room.owner.call("update_server", server_id=room.server_id, changes={"image": None})
+    assert (told["params"]["changes"], told["params"]["was"]) == ({"description": None}, heard.rev)
+    same = await room.owner.call("update_server", server_id=room.server_id, changes={"description": None})
     assert same["rev"] == cleared["rev"]
     delta = await room.member.call("get_server", server_id=room.server_id, since=heard.rev)
-    assert (delta["full"], delta["updated"][0]["image"]) == (False, None)
+    assert (delta["full"], delta["updated"][0]["description"]) == (False, None)
     listed = await room.member.call("get_servers")
     assert next(each for each in listed["servers"] if each["id"] == room.server_id)["name"] == "Coffee house"
     await assert_dense(system, f"server:{room.server_id}", cleared["rev"])
@@ -433,7 +433,7 @@ async def test_delete_server(system: System, people: People) -> None:
 async def test_a_deleted_server_is_nobodys_before_it_is_cleared_away(system: System, people: People) -> None:
     """As one finds it between the deletion and what follows."""
     person = await people.register("late")
-    row = {"server_id": f"gone.{person.id}", "user_id": person.id, "roles": [], "nick": None, "rev": 1}
+    row: dict[str, Any] = {"server_id": f"gone.{person.id}", "user_id": person.id, "roles": [], "nick": None, "rev": 1}
     system.db.members.insert_one(row)
     client = await people.open()
     opened = await client.call("authenticate", token=person.token)
@@ -444,7 +444,7 @@ async def test_a_deleted_server_is_nobodys_before_it_is_cleared_away(system: Sys
 
 
 def nothing_left(system: System, room: Room) -> bool:
-    names = ("members", "roles", "channels", "categories", "invites", "bans")
+    names = ("members", "roles", "channels", "categories", "invites", "bans", "reading_starts")
     left = {name: system.db[name].count_documents({"server_id": room.server_id}) for name in names}
     left["messages"] = system.db.messages.count_documents({"channel_id": room.channel_id})
     left["cascades"] = system.db.cascades.count_documents({})
