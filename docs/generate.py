@@ -35,6 +35,15 @@ PURPOSES = {
     "delete_session": "Ends a session of yours; its connections close with 4002.",
     "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
     "update_user": "Changes your profile; `null` clears the status text.",
+    "get_friends": "Your friends, those you asked or who asked you, whom you block and who blocks you; at most 1000. "
+    "`next_anchor` is the `anchor` of the next page, where they are too large for one reply.",
+    "add_friend": "Asks somebody to be your friend; makes you friends if they have asked you. `forbidden`: they block "
+    "you. `conflict`: you are friends, or have asked, or block them, or a list is full.",
+    "update_friend": "`friend` accepts a request; `blocked` blocks anybody, which ends a friendship or request. "
+    "Twice is once.",
+    "delete_friend": "Declines, cancels, unfriends or unblocks; twice is once. Somebody else's block stays.",
+    "get_settings": "Your settings: the client's own JSON, the same on all your devices; `{}` before there are any.",
+    "update_settings": "Replaces your settings, as a whole. The same again changes nothing.",
     "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
     "server's member events.",
     "ping": "The gateway's time, in milliseconds since 1970.",
@@ -62,6 +71,10 @@ PURPOSES = {
 
 SCOPES = {
     "user_changed": "user",
+    "friend_added": "self",
+    "friend_changed": "self",
+    "friend_deleted": "self",
+    "settings_changed": "self",
     "server_added": "self",
     "server_deleted": "self",
     "member_added": "server",

@@ -96,6 +96,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("user_id", 1)]),
         IndexModel([("expires_date", 1)], name="expiry", expireAfterSeconds=0),
     ],
+    "servers": [IndexModel([("owner_id", 1)])],
     "channels": [IndexModel([("server_id", 1), ("position", 1)])],
     "roles": [IndexModel([("server_id", 1), ("position", 1)])],
     "members": [
@@ -103,6 +104,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("server_id", 1), ("name_key", 1), ("user_id", 1)]),
         IndexModel([("user_id", 1)]),
     ],
+    "friends": [IndexModel([("user_id", 1), ("other_id", 1)], unique=True), IndexModel([("other_id", 1)])],
     "cascades": [IndexModel([("service", 1), ("due", 1)])],
     "invites": [IndexModel([("server_id", 1)])],
     "messages": [
@@ -255,7 +257,7 @@ class Store:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "outbox", "leases", "meta"):
+        for name in ("settings", "outbox", "leases", "meta"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:

@@ -94,6 +94,10 @@ def _stored(server: Mapping[str, Any]) -> Entity:
     return {name: value for name, value in server.items() if name not in AS_OF_THE_REPLY}
 
 
+def _friend(friend: Mapping[str, Any]) -> Entity:
+    return {"state": friend["state"], "rev": friend["rev"]}
+
+
 def _message(message: Mapping[str, Any]) -> Entity:
     """A message as every viewer has it: the nonce is its author's alone, and comes with the event only."""
     return {name: value for name, value in message.items() if name != "nonce"}
@@ -109,6 +113,9 @@ class Cache:
     servers: dict[str, Entity] = field(default_factory=dict)
     channels: dict[str, _Channel] = field(default_factory=dict)
     messages: dict[str, dict[int, Entity]] = field(default_factory=dict)
+    friends: dict[str, Entity] | None = None
+    """How others stand to me, by their id; None until it was read."""
+    settings: Entity | None = None
     _orders: dict[str, _Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
@@ -126,6 +133,8 @@ class Cache:
         """What the cache holds, in the form of a `View`'s snapshot."""
         mine = {known: channel for known, channel in self.channels.items() if channel.server_id in self.servers}
         return {
+            "friends": dict(self.friends or {}),
+            "settings": dict(self.settings or {}),
             "servers": {known: _stored(server) for known, server in self.servers.items()},
             "channels": {known: channel.entity for known, channel in mine.items()},
             "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in mine},
@@ -139,6 +148,10 @@ class Cache:
         if not self.listed:
             return [("get_servers", {})]
         lacking: list[tuple[str, Entity]] = []
+        if self.friends is None:
+            lacking.append(("get_friends", {}))
+        if self.settings is None:
+            lacking.append(("get_settings", {}))
         for server_id, server in self.servers.items():
             if "owner_id" not in server:
                 lacking.append(("get_server", {"server_id": server_id}))
@@ -235,6 +248,30 @@ class Cache:
     def _message_deleted(self, event: Event) -> None:
         self.messages.get(event.scope.partition(":")[2], {}).pop(event.params["message_id"], None)
 
+    def _friend_added(self, event: Event) -> None:
+        friend: Entity = event.params["friend"]
+        if friend["rev"] != event.rev:
+            self._violate(f"friend_added at {event.rev} carries a friend of rev {friend['rev']}")
+        if self.friends is not None:
+            self.friends[friend["user"]["id"]] = _friend(friend)
+
+    def _friend_changed(self, event: Event) -> None:
+        if self.friends is None:
+            return
+        mine = self.friends.get(event.params["user_id"])
+        if mine is None:
+            self._violate(f"friend_changed of {event.params['user_id']}, who is nothing to me")
+        elif mine["rev"] <= event.rev:
+            mine.update(state=event.params["state"], rev=event.rev)
+
+    def _friend_deleted(self, event: Event) -> None:
+        if self.friends is not None and self.friends.pop(event.params["user_id"], None) is None:
+            self._violate(f"friend_deleted of {event.params['user_id']}, who is nothing to me")
+
+    def _settings_changed(self, event: Event) -> None:
+        if self.settings is not None:
+            self.settings = event.params["settings"]
+
     # Replies.
 
     def _apply_reply(self, reply: Reply) -> None:
@@ -270,6 +307,14 @@ class Cache:
         for server in result["servers"]:
             self.servers.setdefault(server["id"], server)
 
+    def _replied_get_friends(self, result: Entity, _params: Entity) -> None:
+        if self._not_older(f"self:{self.user_id}", result["rev"]):
+            self.friends = {friend["user"]["id"]: _friend(friend) for friend in result["friends"]}
+
+    def _replied_get_settings(self, result: Entity, _params: Entity) -> None:
+        if self._not_older(f"self:{self.user_id}", result["rev"]):
+            self.settings = result["settings"]
+
     def _replied_get_server(self, result: Entity, _params: Entity) -> None:
         mine = self.servers.get(result["id"])
         if "me" not in result or mine is None or not self._not_older(f"server:{result['id']}", result["rev"]):
@@ -299,6 +344,18 @@ class Cache:
             self._forget_server(server_id)
         for server in result["updated"]:
             self.servers.setdefault(server["id"], server)
+
+    def _changed_get_friends(self, result: Entity, _params: Entity) -> None:
+        if not self._not_older(f"self:{self.user_id}", result["rev"]) or self.friends is None:
+            return
+        for user_id in result["deleted"]:
+            self.friends.pop(user_id, None)
+        for friend in result["updated"]:
+            self.friends[friend["user"]["id"]] = _friend(friend)
+
+    def _changed_get_settings(self, result: Entity, _params: Entity) -> None:
+        if self._not_older(f"self:{self.user_id}", result["rev"]) and result["updated"]:
+            self.settings = result["updated"][0]["settings"]
 
     def _changed_get_message_chunk(self, result: Entity, params: Entity) -> None:
         channel_id = params["channel_id"]
@@ -432,9 +489,13 @@ class Device:
 async def fresh_view(url: str, token: str) -> View:
     """What the owner of the token sees now, read over a new connection with nothing but `get_*`."""
     async with await Client.connect(url) as client:
-        opened, listed = await ask_all(client, [("authenticate", {"token": token}), ("get_servers", {})])
+        opened, listed, friends, settings = await ask_all(
+            client, [("authenticate", {"token": token}), ("get_servers", {}), ("get_friends", {}), ("get_settings", {})]
+        )
         revs = {f"self:{opened['user']['id']}": listed["rev"]}
-        snapshot: Snapshot = {"servers": {}, "channels": {}, "messages": {}}
+        standing = {friend["user"]["id"]: _friend(friend) for friend in friends["friends"]}
+        snapshot: Snapshot = {"friends": standing, "settings": settings["settings"]}
+        snapshot |= {"servers": {}, "channels": {}, "messages": {}}
         named = [{"server_id": server["id"]} for server in listed["servers"]]
         replies = await ask_all(
             client, [(method, server) for method in ("get_server", "get_server_channels") for server in named]

@@ -49,11 +49,14 @@ class Change:
     async def aggregate(self, collection: str, stages: list[Document], limit: int) -> list[Document]:
         return await self._transaction.aggregate(collection, stages, limit)
 
-    def record(self, scope: Scope, *events: Event) -> None:
-        """Adds to the scope's one entry of this change; without events the entry only takes its revision."""
+    def record(self, scope: Scope, *events: Event, own: Mapping[str, Any] | None = None) -> None:
+        """Adds to the scope's one entry of this change; without events the entry only takes its revision.
+
+        `own` is what one user alone is told more of these events, as in `Written`.
+        """
         if scope not in self._heads:
             raise RuntimeError(f"{scope.name} is not part of this change")
-        self._events.setdefault(scope, []).extend(recorded(event) for event in events)
+        self._events.setdefault(scope, []).extend(recorded(event, own) for event in events)
 
     def insert(self, collection: str, document: Document) -> None:
         self.writes.append(Insert(collection, document))

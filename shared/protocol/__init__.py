@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, channel, internal, message, server
+from shared.protocol import account, channel, friend, internal, message, server, settings
 from shared.protocol.contract import Event, Method
 
-_MODULES: tuple[ModuleType, ...] = (account, server, channel, message, internal)
+_MODULES: tuple[ModuleType, ...] = (account, friend, server, channel, message, settings, internal)
 
 
 def _methods() -> dict[str, Method[Any, Any]]:

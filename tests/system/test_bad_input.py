@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -36,9 +37,7 @@ class Field:
     required: bool = True
 
     def bad(self) -> Iterator[Any]:
-        yield from OPERATORS
-        yield from ({}, [], ["x"])
-        samples: list[Any] = ["7", 7, 1.5, True]
+        samples: list[Any] = [*OPERATORS, {}, [], ["x"], "7", 7, 1.5, True]
         yield from (sample for sample in samples if type(sample) not in self.own)
         yield from self.wrong
         if self.required:
@@ -65,6 +64,14 @@ PASSWORD = text(128, shortest=8)
 TITLE = text(100, required=False)
 DESCRIPTION = text(1000, shortest=0, required=False)
 
+BAD_SETTINGS: list[dict[str, Any]] = [
+    {"large": "x" * (16 << 10)},
+    {"\x00": 1},
+    {"inside": [{"$ref": "users", "$id": 1}]},
+    {"number": 2**64 - 1},
+    functools.reduce(lambda inner, _: {"x": inner}, range(32), {}),
+]
+
 METHODS: dict[str, dict[str, Field]] = {
     "register": {
         "name": NAME,
@@ -76,6 +83,13 @@ METHODS: dict[str, dict[str, Field]] = {
     "logout": {},
     "ping": {},
     "get_user": {"user_id": OPTIONAL_ID, "since": SINCE},
+    "get_users": {"users": Field((dict,), ({"x": -1}, {"x": "1"}, {str(n): 0 for n in range(101)}))},
+    "get_friends": {"since": SINCE, "anchor": text(64, required=False)},
+    "add_friend": {"user_id": OPTIONAL_ID, "name": replace(NAME, required=False), "nonce": NONCE},
+    "update_friend": {"user_id": ID, "state": Field((str,), ("", "incoming", "blocked_by", "x"))},
+    "delete_friend": {"user_id": ID},
+    "get_settings": {"since": SINCE},
+    "update_settings": {"settings": Field((dict,), tuple(BAD_SETTINGS))},
     "add_server": {
         "name": text(100),
         "image": Field((str,), ("", "x", "../../etc/passwd", "0" * 63, "Z" * 64), required=False),
@@ -132,6 +146,11 @@ def valid(room: Room, method: str) -> dict[str, Any]:
         "anchor": 0,
         "direction": False,
         "message_id": 1,
+        "user_id": NOWHERE,
+        "state": "friend",
+        "users": {},
+        "changes": {},
+        "settings": {},
     }
     needed = {name for name, field in METHODS[method].items() if field.required or name == "server_id"}
     return {name: values[name] for name in METHODS[method] if name in needed}
@@ -188,8 +207,8 @@ ID_FIELDS = [
     for name in fields
     if name in {"server_id", "channel_id", "user_id", "invite", "category_id"}
 ]
-NOTHING_TO_FIND = {("get_servers", "user_id"), ("leave_server", "server_id")}
-"""With nobody one shares nothing; and what one is not in one has left."""
+NOTHING_TO_FIND = {("get_servers", "user_id"), ("leave_server", "server_id"), ("delete_friend", "user_id")}
+"""With nobody one shares nothing; what one is not in one has left; and to whom one is nothing, that has ended."""
 
 
 @pytest.mark.parametrize(("method", "name"), ID_FIELDS)

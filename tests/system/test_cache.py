@@ -117,7 +117,7 @@ def test_what_was_deleted_does_not_come_back(cache: Cache) -> None:
 def test_coming_back_begins_anew(cache: Cache) -> None:
     cache.apply(said(2, 2))
     cache.apply(left(5))
-    assert cache.snapshot() == {"servers": {}, "channels": {}, "messages": {}}
+    assert not any(cache.snapshot().values())
     for item in (joined(6, channel_rev=7), page(7, message(9, 7)), said(10, 8)):
         cache.apply(item)
     assert not cache.violations

@@ -23,6 +23,15 @@ from tests.rig import People, Person, System, general
 DEVICES = ((0, 0), (0, 1), (1, 1), (1, 0), (2, 1))
 """Each a user and the gateway it starts on."""
 
+PAIRS = {
+    ("None", "None"),
+    ("friend", "friend"),
+    ("incoming", "outgoing"),
+    ("blocked", "blocked_by"),
+    ("blocked", "blocked"),
+}
+"""What two users can be to each other."""
+
 MOST_SERVERS, MOST_CHANNELS = 3, 3
 
 
@@ -192,6 +201,27 @@ class World:
         assert not reason or (reason == "not_found" and not was_member)
         server.members.discard(self.user(step))
 
+    async def befriend(self, step: Step) -> None:
+        """Asks or accepts; what else there is between the two may forbid it."""
+        _, reason = await self.ask(step, "add_friend", user_id=self.other(step))
+        assert reason in {"", "conflict", "forbidden"}
+
+    async def block(self, step: Step) -> None:
+        result, _ = await self.ask(step, "update_friend", user_id=self.other(step), state="blocked")
+        assert result["state"] == "blocked"
+
+    async def part(self, step: Step) -> None:
+        result, _ = await self.ask(step, "delete_friend", user_id=self.other(step))
+        assert result == {}
+
+    async def set_settings(self, step: Step) -> None:
+        result, _ = await self.ask(step, "update_settings", settings={"$a.b": [step.text, {"": step.target}]})
+        assert result["settings"] == {"$a.b": [step.text, {"": step.target}]}
+
+    def other(self, step: Step) -> str:
+        others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
+        return others[step.target % len(others)]
+
     async def say(self, step: Step) -> None:
         await self.add_message(step, self.pick_channel(step), f"{next(self.counter)} {step.text}")
 
@@ -289,7 +319,8 @@ class World:
         known = cache.position(f"channel:{channel_id}") if step.target % 2 else 0
         page = {"channel_id": channel_id, "amount": 1 + step.target, "anchor": 0, "direction": True, "since": known}
         since = cache.position(f"self:{cache.user_id}") if step.target % 3 else 0
-        listing = asyncio.create_task(self.ask(step, "get_servers", since=since))
+        lists = ("get_servers", "get_friends", "get_settings")
+        listing = asyncio.gather(*(self.ask(step, method, since=since) for method in lists))
         _, reason = await self.ask(step, "get_message_chunk", **page)
         self.expect(step, self.server_of(channel_id), reason, "")
         await listing
@@ -312,8 +343,16 @@ class World:
         pairs = zip(self.devices, (user for user, _ in DEVICES), strict=True)
         await asyncio.gather(*(device.equals(self.views[user], self.channels_added) for device, user in pairs))
 
+    def check_friends(self, user: int) -> None:
+        """What two are to each other fits together."""
+        me, mine = self.people[user].id, self.views[user].snapshot["friends"]
+        for person, view in zip(self.people, self.views, strict=True):
+            pair = (mine.get(person.id, {}).get("state"), view.snapshot["friends"].get(me, {}).get("state"))
+            assert tuple(sorted(map(str, pair))) in PAIRS, f"{me} and {person.id} are {pair}"
+
     def check_acknowledged(self, user: int, view: View) -> None:
         """No less, and no more."""
+        self.check_friends(user)
         for server in self.servers:
             if (user, server.id) in self.moving:  # joined and left at once: either may have been the last
                 server.members.discard(user)
@@ -334,6 +373,7 @@ class World:
 KINDS = (
     ["say"] * 6
     + ["say_twice", "say_again", "say_many", "edit", "edit", "delete", "read", "reconnect"]
+    + ["befriend", "befriend", "block", "part", "part", "set_settings"]
     + ["add_server", "add_channel", "add_channel", "join", "join", "join", "leave"]
 )
 STEPS = st.builds(

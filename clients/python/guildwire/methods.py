@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from guildwire import types
 
-NONCES = frozenset({"add_channel", "add_invite", "add_message", "add_server"})
+NONCES = frozenset({"add_channel", "add_friend", "add_invite", "add_message", "add_server"})
 """Methods that a nonce makes safe to repeat; one is made for each call that gives none."""
 
 
@@ -45,6 +45,23 @@ class Methods(ABC):
     async def ping(self) -> types.Pong:
         result: types.Pong = await self.call("ping", {})
         return result
+
+    async def get_friends(self, *, anchor: str | None = None) -> types.FriendList:
+        result: types.FriendList = await self.call("get_friends", {"anchor": anchor})
+        return result
+
+    async def add_friend(
+        self, *, user_id: str | None = None, name: str | None = None, nonce: str | None = None
+    ) -> types.Friend:
+        result: types.Friend = await self.call("add_friend", {"user_id": user_id, "name": name, "nonce": nonce})
+        return result
+
+    async def update_friend(self, user_id: str, state: Literal["friend", "blocked"]) -> types.Friend:
+        result: types.Friend = await self.call("update_friend", {"user_id": user_id, "state": state})
+        return result
+
+    async def delete_friend(self, user_id: str) -> None:
+        await self.call("delete_friend", {"user_id": user_id})
 
     async def add_server(
         self, name: str, *, image: str | None = None, description: str | None = None, nonce: str | None = None
@@ -142,4 +159,12 @@ class Methods(ABC):
             "get_message_chunk",
             {"channel_id": channel_id, "amount": amount, "around": around, "anchor": anchor, "direction": direction},
         )
+        return result
+
+    async def get_settings(self) -> types.FullSettings:
+        result: types.FullSettings = await self.call("get_settings", {})
+        return result
+
+    async def update_settings(self, settings: dict[str, Any]) -> types.Settings:
+        result: types.Settings = await self.call("update_settings", {"settings": settings})
         return result

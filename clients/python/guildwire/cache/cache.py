@@ -9,8 +9,10 @@ from typing import Any, cast
 
 from guildwire.cache import disk
 from guildwire.cache.entities import Entity
+from guildwire.cache.friends import FRIENDS, Friends
 from guildwire.cache.guilds import SERVERS, Guilds
 from guildwire.cache.messages import MESSAGES, Messages
+from guildwire.cache.own_settings import SETTINGS, OwnSettings
 from guildwire.cache.pages import Pages
 from guildwire.cache.positions import Positions, Trust
 from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER, CachedServer, channel_scope, server_scope
@@ -57,6 +59,8 @@ class Cache:
         self.users = Users(self.positions, self.board.post, most_users)
         self.guilds = Guilds(self.positions, self.users, self.board.post, self._drop_pages, self._begin_pages)
         self.messages = Messages(self.positions, self.users, self.board.post, self._is_listed)
+        self.friends = Friends(self.positions, self.users, self.board.post)
+        self.settings = OwnSettings(self.positions, self.board.post)
         self._events = self._handlers()
 
     def _handlers(self) -> dict[str, Handler]:
@@ -69,7 +73,9 @@ class Cache:
         handlers: dict[str, Handler] = {name: getattr(self.guilds, name) for name in named}
         for name in ("message_added", "message_changed", "message_deleted"):
             handlers[name] = getattr(self.messages, name)
-        return {**handlers, "user_changed": self.users.change}
+        for name in ("friend_added", "friend_changed", "friend_deleted"):
+            handlers[name] = getattr(self.friends, name)
+        return {**handlers, "user_changed": self.users.change, "settings_changed": self.settings.change}
 
     # On disk.
 
@@ -95,6 +101,8 @@ class Cache:
         self.guilds.clear()
         self.messages.clear()
         self.users.clear()
+        self.friends.clear()
+        self.settings.clear()
         self.board.post(Change("cache", "deleted"))
 
     # Reading.
@@ -245,6 +253,10 @@ class Cache:
                 self.users.confirm(params["users"])
             case "get_server_channel":
                 self.guilds.read_channel(params, result)
+            case "get_friends":
+                self.friends.read(self.self_scope, params, result)
+            case "get_settings":
+                self.settings.read(self.self_scope, result)
             case "get_servers" if not foreign:
                 self.guilds.listed(self.self_scope, result)
             case _ if server is not None and not foreign:
@@ -256,7 +268,7 @@ class Cache:
             return channel_scope(params["channel_id"])
         if method.startswith("get_server") and "server_id" in params:
             return server_scope(params["server_id"])
-        return self.self_scope if method == "get_servers" else None
+        return self.self_scope if method in {"get_servers", "get_friends", "get_settings"} else None
 
     def _read_user(self, user_id: str, result: Params) -> None:
         if result["full"]:
@@ -274,6 +286,10 @@ class Cache:
                 self.messages.wrote(result)
             case "user":
                 self.users.take(result)
+            case "friend":
+                self.friends.wrote(self.self_scope, result)
+            case "settings":
+                self.settings.wrote(self.self_scope, result)
             case "server" if verb == "update":
                 self.guilds.wrote(what, server_scope(result["id"]), result)
             case "channel":
@@ -322,8 +338,8 @@ class Cache:
 def _ask(scope: str, part: str, since: int | None) -> Ask:
     identity = scope.partition(":")[2]
     params: dict[str, Any] = {} if since is None else {"since": since}
-    if part == SERVERS:
-        return Ask("get_servers", params, scope, part)
+    if part in _OWN_METHODS:
+        return Ask(_OWN_METHODS[part], params, scope, part)
     if part == MESSAGES:
         page = {"channel_id": identity, "amount": PAGE, "anchor": 0, "direction": False}
         return Ask("get_message_chunk", {**page, **params}, scope, part)
@@ -332,6 +348,7 @@ def _ask(scope: str, part: str, since: int | None) -> Ask:
     return Ask(_METHODS[part], {"server_id": identity, **params}, scope, part)
 
 
+_OWN_METHODS = {SERVERS: "get_servers", FRIENDS: "get_friends", SETTINGS: "get_settings"}
 _METHODS = {
     SERVER: "get_server",
     CHANNELS: "get_server_channels",

@@ -32,6 +32,8 @@ def dump(cache: Cache) -> Document:
         "servers": [_server(server) for server in cache.guilds.servers.values()],
         "pages": {channel_id: _pages(pages) for channel_id, pages in cache.messages.pages.items()},
         "users": list(cache.users.all().values()),
+        "friends": {"list": list(cache.friends.all.values()), "complete": cache.friends.complete},
+        "settings": cache.settings.value,
     }
 
 
@@ -47,6 +49,10 @@ def restore(cache: Cache, document: Document) -> None:
     for channel_id, saved in document["pages"].items():
         cache.messages.pages[channel_id] = _restored(saved)
     cache.users.take_all(document["users"])
+    friends = document.get("friends", {"list": [], "complete": False})
+    cache.friends.all.update({friend["user_id"]: friend for friend in friends["list"]})
+    cache.friends.complete = friends["complete"]
+    cache.settings.value = document.get("settings", {})
     for scope, name, rev in document["parts"]:
         cache.positions.load(scope, name, rev)
     cache.positions.disconnect()

@@ -10,6 +10,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from guildwire.types.entities import (
     CategoryListing,
     Channel,
+    Friend,
     Member,
     Message,
     Role,
@@ -26,6 +27,30 @@ class UserChangedEvent(TypedDict):
     user_id: str
     changes: dict[str, Any]
     was: int
+
+
+class FriendAddedEvent(TypedDict):
+    """Someone asked me, or I did; or it comes before a `friend_changed` about somebody who was not in the list."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    friend: Friend
+
+
+class FriendChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
+    state: Literal["friend", "incoming", "outgoing", "blocked", "blocked_by"]
+
+
+class FriendDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
 
 
 class ServerAddedEvent(TypedDict):
@@ -95,3 +120,10 @@ class MessageDeletedEvent(TypedDict):
     rev: int
     more: NotRequired[bool]
     message_id: int
+
+
+class SettingsChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    settings: dict[str, Any]

@@ -5,7 +5,7 @@ Made by generate.py from the server's contracts: don't edit.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class RegisterParams(TypedDict):
@@ -60,6 +60,28 @@ class UserChangesParams(TypedDict):
 
 class UpdateUserParams(TypedDict):
     changes: UserChangesParams
+
+
+class GetFriendsParams(TypedDict):
+    since: NotRequired[int | None]
+    anchor: NotRequired[str | None]
+
+
+class AddFriendParams(TypedDict):
+    """Give either `user_id` or `name`."""
+
+    user_id: NotRequired[str | None]
+    name: NotRequired[str | None]
+    nonce: NotRequired[str | None]
+
+
+class UpdateFriendParams(TypedDict):
+    user_id: str
+    state: Literal["friend", "blocked"]
+
+
+class DeleteFriendParams(TypedDict):
+    user_id: str
 
 
 class AddServerParams(TypedDict):
@@ -147,3 +169,13 @@ class GetMessageChunkParams(TypedDict):
     anchor: NotRequired[int | None]
     direction: NotRequired[bool | None]
     since: NotRequired[int | None]
+
+
+class GetSettingsParams(TypedDict):
+    since: NotRequired[int | None]
+
+
+class UpdateSettingsParams(TypedDict):
+    """At most 16 KiB as compact JSON, 32 levels deep; no key may be `$ref` or hold a NUL character."""
+
+    settings: dict[str, Any]
