@@ -34,7 +34,10 @@ PURPOSES = {
     "get_sessions": "Your sessions, the last used first.",
     "delete_session": "Ends a session of yours; its connections close with 4002.",
     "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
-    "update_user": "Changes your profile; `null` clears the status text.",
+    "update_user": "Changes your profile. A new `password` ends all your other sessions; `forbidden`: the old one is "
+    "wrong.",
+    "delete_user": "Deletes your account and ends all its sessions, this one after the reply. The name is free again; "
+    "what you wrote stays, by a `Deleted user`. `forbidden`: wrong password. `conflict`: you own a server.",
     "get_friends": "Your friends, those you asked or who asked you, whom you block and who blocks you; at most 1000. "
     "`next_anchor` is the `anchor` of the next page, where they are too large for one reply.",
     "add_friend": "Asks somebody to be your friend; makes you friends if they have asked you. `forbidden`: they block "

@@ -116,6 +116,8 @@ class Cache:
     friends: dict[str, Entity] | None = None
     """How others stand to me, by their id; None until it was read."""
     settings: Entity | None = None
+    users: dict[str, Entity] = field(default_factory=dict)
+    """Everybody who came whole."""
     _orders: dict[str, _Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
@@ -126,8 +128,10 @@ class Cache:
     def apply(self, item: Received) -> None:
         if isinstance(item, Event):
             self._apply_event(item)
+            self._hear_users(item.params)
         elif item.error is None:
             self._apply_reply(item)
+            self._hear_users(item.result)
 
     def snapshot(self) -> Snapshot:
         """What the cache holds, in the form of a `View`'s snapshot."""
@@ -135,6 +139,7 @@ class Cache:
         return {
             "friends": dict(self.friends or {}),
             "settings": dict(self.settings or {}),
+            "users": {known: self.users[known] for known in self.friends or {}},
             "servers": {known: _stored(server) for known, server in self.servers.items()},
             "channels": {known: channel.entity for known, channel in mine.items()},
             "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in mine},
@@ -247,6 +252,29 @@ class Cache:
 
     def _message_deleted(self, event: Event) -> None:
         self.messages.get(event.scope.partition(":")[2], {}).pop(event.params["message_id"], None)
+
+    def _hear_users(self, value: Any) -> None:
+        """From each whole user on, wherever it stands, that user's events are told."""
+        if isinstance(value, list):
+            for each in value:
+                self._hear_users(each)
+        elif isinstance(value, dict):
+            if "display_name" in value and "rev" in value:
+                self._begin(f"user:{value['id']}", value["rev"])
+                mine = self.users.get(value["id"])
+                if mine is None or value["rev"] >= mine["rev"]:
+                    self.users[value["id"]] = {name: each for name, each in value.items() if name != "full"}
+            for each in value.values():
+                self._hear_users(each)
+
+    def _user_changed(self, event: Event) -> None:
+        params = event.params
+        mine = self.users.get(params["user_id"])
+        if mine is None or mine["rev"] >= event.rev:
+            return
+        if mine["rev"] != params["was"]:
+            self._violate(f"user {mine['id']} is stale: at {mine['rev']}, changed from {params['was']}")
+        mine.update(params["changes"], rev=event.rev)
 
     def _friend_added(self, event: Event) -> None:
         friend: Entity = event.params["friend"]
@@ -460,7 +488,7 @@ class Device:
         """
         targets = {**view.revs, **{scope: servers.get(scope, 0) for scope in view.revs if kind_of(scope) == "server"}}
         try:
-            for kind in ("self", "server", "channel"):
+            for kind in ("self", "server", "channel", "user"):
                 await self._reach({scope: rev for scope, rev in targets.items() if kind_of(scope) == kind})
                 await self.load()
         except TimeoutError:
@@ -493,8 +521,10 @@ async def fresh_view(url: str, token: str) -> View:
             client, [("authenticate", {"token": token}), ("get_servers", {}), ("get_friends", {}), ("get_settings", {})]
         )
         revs = {f"self:{opened['user']['id']}": listed["rev"]}
+        revs |= {f"user:{friend['user']['id']}": friend["user"]["rev"] for friend in friends["friends"]}
         standing = {friend["user"]["id"]: _friend(friend) for friend in friends["friends"]}
-        snapshot: Snapshot = {"friends": standing, "settings": settings["settings"]}
+        users = {friend["user"]["id"]: friend["user"] for friend in friends["friends"]}
+        snapshot: Snapshot = {"friends": standing, "users": users, "settings": settings["settings"]}
         snapshot |= {"servers": {}, "channels": {}, "messages": {}}
         named = [{"server_id": server["id"]} for server in listed["servers"]]
         replies = await ask_all(

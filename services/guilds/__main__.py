@@ -1,6 +1,7 @@
 """Starts the guilds service."""
 
 from services.guilds.channels import Channels
+from services.guilds.farewell import Farewell
 from services.guilds.interest import Interest
 from services.guilds.invites import Invites
 from services.guilds.members import Members
@@ -9,7 +10,7 @@ from shared.service import Parts, run_service
 
 
 def handlers(parts: Parts) -> list[object]:
-    return [Servers(parts), Channels(parts), Members(parts), Invites(parts), Interest(parts)]
+    return [Servers(parts), Channels(parts), Members(parts), Invites(parts), Interest(parts), Farewell(parts)]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def handlers(parts: Parts) -> list[object]:
     return [
         Accounts(parts, passwords, sessions),
         sessions,
-        Profiles(parts),
+        Profiles(parts, passwords, sessions),
         Friends(parts),
         Settings(parts),
     ]

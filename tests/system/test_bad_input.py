@@ -64,6 +64,16 @@ PASSWORD = text(128, shortest=8)
 TITLE = text(100, required=False)
 DESCRIPTION = text(1000, shortest=0, required=False)
 
+BAD_CHANGES: list[dict[str, Any]] = [
+    *(operator for operator in OPERATORS if isinstance(operator, dict)),
+    *({"display_name": value} for value in (None, "", "x" * 65, "a\x00b", 5, {"$ne": 1})),
+    *({"image": value} for value in ("", "0" * 63, "Z" * 64, 5)),
+    *({"status": value} for value in (None, "offline", "away", 1)),
+    *({"status_text": value} for value in ("", "x" * 129, "a\nb", 5)),
+    *({"password": "long enough", "old_password": value} for value in (None, "short", 5)),
+    *({"password": value, "old_password": "long enough"} for value in (None, "short", "x" * 129)),
+    *({name: "long enough"} for name in ("password", "old_password", "name", "rev", "deleted")),
+]
 BAD_SETTINGS: list[dict[str, Any]] = [
     {"large": "x" * (16 << 10)},
     {"\x00": 1},
@@ -84,6 +94,8 @@ METHODS: dict[str, dict[str, Field]] = {
     "ping": {},
     "get_user": {"user_id": OPTIONAL_ID, "since": SINCE},
     "get_users": {"users": Field((dict,), ({"x": -1}, {"x": "1"}, {str(n): 0 for n in range(101)}))},
+    "update_user": {"changes": Field((dict,), tuple(BAD_CHANGES))},
+    "delete_user": {"password": PASSWORD},
     "get_friends": {"since": SINCE, "anchor": text(64, required=False)},
     "add_friend": {"user_id": OPTIONAL_ID, "name": replace(NAME, required=False), "nonce": NONCE},
     "update_friend": {"user_id": ID, "state": Field((str,), ("", "incoming", "blocked_by", "x"))},

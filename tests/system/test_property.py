@@ -218,6 +218,11 @@ class World:
         result, _ = await self.ask(step, "update_settings", settings={"$a.b": [step.text, {"": step.target}]})
         assert result["settings"] == {"$a.b": [step.text, {"": step.target}]}
 
+    async def rename(self, step: Step) -> None:
+        name = f"someone {next(self.counter)}"
+        changed, reason = await self.ask(step, "update_user", changes={"display_name": name})
+        assert (changed["display_name"], reason) == (name, "")
+
     def other(self, step: Step) -> str:
         others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
         return others[step.target % len(others)]
@@ -373,7 +378,7 @@ class World:
 KINDS = (
     ["say"] * 6
     + ["say_twice", "say_again", "say_many", "edit", "edit", "delete", "read", "reconnect"]
-    + ["befriend", "befriend", "block", "part", "part", "set_settings"]
+    + ["befriend", "befriend", "block", "part", "part", "rename", "set_settings"]
     + ["add_server", "add_channel", "add_channel", "join", "join", "join", "leave"]
 )
 STEPS = st.builds(

@@ -42,6 +42,9 @@ class Methods(ABC):
         result: types.User = await self.call("update_user", {"changes": changes})
         return result
 
+    async def delete_user(self, password: str) -> None:
+        await self.call("delete_user", {"password": password})
+
     async def ping(self) -> types.Pong:
         result: types.Pong = await self.call("ping", {})
         return result

@@ -19,7 +19,7 @@ from guildwire.types.entities import (
 
 
 class UserChangedEvent(TypedDict):
-    """Only what changed; `was` is the user's revision before."""
+    """Only what changed; `was` is the user's revision before. A chosen `status` is told to one's own devices alone."""
 
     scope: str
     rev: int

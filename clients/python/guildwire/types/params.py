@@ -52,14 +52,22 @@ class GetUsersParams(TypedDict):
 
 
 class UserChangesParams(TypedDict):
-    """`null` clears `status_text`; a display name cannot be cleared."""
+    """`null` clears `image` and `status_text`, nothing else. A new `password` needs the `old_password`."""
 
     display_name: NotRequired[str | None]
+    image: NotRequired[str | None]
+    status: NotRequired[Literal["online", "idle", "dnd", "invisible"] | None]
     status_text: NotRequired[str | None]
+    password: NotRequired[str | None]
+    old_password: NotRequired[str | None]
 
 
 class UpdateUserParams(TypedDict):
     changes: UserChangesParams
+
+
+class DeleteUserParams(TypedDict):
+    password: str
 
 
 class GetFriendsParams(TypedDict):
