@@ -97,6 +97,7 @@ EVENT_NOTES = {
 AUDIENCES = {
     Audience.SCOPE: "every connection that holds the scope",
     Audience.MEMBERS: "nobody but the member it is about",
+    Audience.OWN: "one's own connections",
 }
 
 WHEN = {

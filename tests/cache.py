@@ -118,6 +118,7 @@ class Cache:
     settings: Entity | None = None
     users: dict[str, Entity] = field(default_factory=dict)
     """Everybody who came whole."""
+    _read_at: dict[str, int] = field(default_factory=dict)
     _orders: dict[str, _Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
@@ -280,11 +281,15 @@ class Cache:
         friend: Entity = event.params["friend"]
         if friend["rev"] != event.rev:
             self._violate(f"friend_added at {event.rev} carries a friend of rev {friend['rev']}")
-        if self.friends is not None:
+        if self.friends is not None and self._is_news("friends", event):
             self.friends[friend["user"]["id"]] = _friend(friend)
 
+    def _is_news(self, part: str, event: Event) -> bool:
+        """A reply may be newer than events that come after it."""
+        return event.rev > self._read_at.get(part, 0)
+
     def _friend_changed(self, event: Event) -> None:
-        if self.friends is None:
+        if self.friends is None or not self._is_news("friends", event):
             return
         mine = self.friends.get(event.params["user_id"])
         if mine is None:
@@ -293,11 +298,13 @@ class Cache:
             mine.update(state=event.params["state"], rev=event.rev)
 
     def _friend_deleted(self, event: Event) -> None:
-        if self.friends is not None and self.friends.pop(event.params["user_id"], None) is None:
+        if self.friends is None or not self._is_news("friends", event):
+            return
+        if self.friends.pop(event.params["user_id"], None) is None:
             self._violate(f"friend_deleted of {event.params['user_id']}, who is nothing to me")
 
     def _settings_changed(self, event: Event) -> None:
-        if self.settings is not None:
+        if self.settings is not None and self._is_news("settings", event):
             self.settings = event.params["settings"]
 
     # Replies.
@@ -338,10 +345,12 @@ class Cache:
     def _replied_get_friends(self, result: Entity, _params: Entity) -> None:
         if self._not_older(f"self:{self.user_id}", result["rev"]):
             self.friends = {friend["user"]["id"]: _friend(friend) for friend in result["friends"]}
+            self._read_at["friends"] = result["rev"]
 
     def _replied_get_settings(self, result: Entity, _params: Entity) -> None:
         if self._not_older(f"self:{self.user_id}", result["rev"]):
             self.settings = result["settings"]
+            self._read_at["settings"] = result["rev"]
 
     def _replied_get_server(self, result: Entity, _params: Entity) -> None:
         mine = self.servers.get(result["id"])
@@ -380,10 +389,14 @@ class Cache:
             self.friends.pop(user_id, None)
         for friend in result["updated"]:
             self.friends[friend["user"]["id"]] = _friend(friend)
+        self._read_at["friends"] = result["rev"]
 
     def _changed_get_settings(self, result: Entity, _params: Entity) -> None:
-        if self._not_older(f"self:{self.user_id}", result["rev"]) and result["updated"]:
-            self.settings = result["updated"][0]["settings"]
+        if not self._not_older(f"self:{self.user_id}", result["rev"]) or self.settings is None:
+            return
+        for settings in result["updated"]:
+            self.settings = settings["settings"]
+        self._read_at["settings"] = result["rev"]
 
     def _changed_get_message_chunk(self, result: Entity, params: Entity) -> None:
         channel_id = params["channel_id"]

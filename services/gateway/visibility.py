@@ -288,5 +288,8 @@ def _is_for(connection: Connection, scope: Scope, event: dict[str, Any]) -> bool
             member = params.get("member")
             user_id: str = member["user"]["id"] if member else params["user_id"]
             return user_id == connection.user_id
+        case Audience.OWN:
+            owner: str = event["own"]["user_id"]
+            return owner == connection.user_id
         case _:
             return False

@@ -24,6 +24,7 @@ from shared.protocol.account import (
     UserDelta,
     UserList,
 )
+from shared.protocol.contract import Audience
 from shared.scopes import self_scope, user_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document, Update, UpdateAll, Write, translated
@@ -74,8 +75,8 @@ class Profiles:
 
         def write(head: Head) -> Written[User]:
             after = {**before, **changed, "rev": head.rev + 1}
-            told = _told(before, changed)
-            return Written(told.event, _writes(before, after), profile(after, call.user_id), head.last_id, told.own)
+            told, mine = _told(before, changed), profile(after, call.user_id)
+            return Written(told.event, _writes(before, after), mine, head.last_id, told.own, told.audience)
 
         return await self._journal.append(call.origin, Append(user_scope(call.user_id), write))
 
@@ -97,7 +98,7 @@ class Profiles:
             if changed:
                 after["rev"] = change.rev(scope)
                 told = _told(user, changed)
-                change.record(scope, told.event, own=told.own)
+                change.record(scope, told.event, own=told.own, audience=told.audience)
             change.writes.extend(_writes(user, after))
             change.update("sessions", {"_id": call.session_id}, {"$set": {"generation": after["generation"]}})
             ended = await self._sessions.delete_all(change, call.user_id, but=call.session_id)
@@ -110,7 +111,8 @@ class _Told:
     """What an entry says of a change: to all who hold the user, and to the user's own devices besides."""
 
     event: UserChanged
-    own: dict[str, Any] | None
+    own: dict[str, Any] | None = None
+    audience: Audience | None = None
 
 
 def _living(user_id: str) -> Document:
@@ -122,12 +124,13 @@ def _news(before: Document, wanted: Changes) -> Changes:
 
 
 def _told(before: Document, changed: Changes) -> _Told:
-    """Which status one chose is for oneself; what others see of it is not decided here."""
+    """Which status one chose is for oneself, and so is that one did."""
     seen = {name: value for name, value in changed.items() if name != "status"}
     event = UserChanged(user_id=before["_id"], changes=seen, was=before["rev"])
     if "status" not in changed:
-        return _Told(event, None)
-    return _Told(event, {"user_id": before["_id"], "params": {"changes": {"status": changed["status"]}}})
+        return _Told(event)
+    own = {"user_id": before["_id"], "params": {"changes": {"status": changed["status"]}}}
+    return _Told(event, own, None if seen else Audience.OWN)
 
 
 def _writes(before: Document, after: Document) -> list[Write]:

@@ -116,7 +116,7 @@ class Journal:
                 append, origin = waiting.append, waiting.origin
                 head = heads[append.scope]
                 written = append.write(head)
-                events = [recorded(written.event, written.own)]
+                events = [recorded(written.event, written.own, written.audience)]
                 heads[append.scope] = Head(head.rev + 1, written.last_id)
                 staged.entries.append(
                     Entry(

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from shared.journal.entry import Entry, Head, Origin, recorded
-from shared.protocol.contract import Event
+from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
 from shared.store import Delete, Document, Filter, Insert, Transaction, Update, UpdateAll, Write
 
@@ -49,14 +49,20 @@ class Change:
     async def aggregate(self, collection: str, stages: list[Document], limit: int) -> list[Document]:
         return await self._transaction.aggregate(collection, stages, limit)
 
-    def record(self, scope: Scope, *events: Event, own: Mapping[str, Any] | None = None) -> None:
+    def record(
+        self,
+        scope: Scope,
+        *events: Event,
+        own: Mapping[str, Any] | None = None,
+        audience: Audience | None = None,
+    ) -> None:
         """Adds to the scope's one entry of this change; without events the entry only takes its revision.
 
-        `own` is what one user alone is told more of these events, as in `Written`.
+        `own` and `audience` are of all these events, as in `Written`.
         """
         if scope not in self._heads:
             raise RuntimeError(f"{scope.name} is not part of this change")
-        self._events.setdefault(scope, []).extend(recorded(event, own) for event in events)
+        self._events.setdefault(scope, []).extend(recorded(event, own, audience) for event in events)
 
     def insert(self, collection: str, document: Document) -> None:
         self.writes.append(Insert(collection, document))
@@ -84,13 +90,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written(Generic[R]):
-    """What an append writes at the revision it was given."""
+    """What an append writes at the revision it was given.
+
+    `own` is what one user alone is told more; `audience` narrows this one event more than all of its name.
+    """
 
     event: Event
     writes: Sequence[Write]
     outcome: R
     last_id: int
     own: Mapping[str, Any] | None = None
+    audience: Audience | None = None
 
 
 @dataclass(frozen=True, slots=True)

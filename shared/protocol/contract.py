@@ -50,6 +50,8 @@ class Audience(StrEnum):
     SCOPE = "scope"
     MEMBERS = "members"
     """Connections that loaded the server's members, and the member named by `user_id` in the event."""
+    OWN = "own"
+    """The user who is told more of it than others, where to others it would say nothing."""
 
 
 @dataclass(frozen=True)

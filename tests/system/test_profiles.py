@@ -47,7 +47,9 @@ async def test_which_status_one_chose_is_for_oneself(people: People, status: str
     second = await people.connect(room.owner_is, 1)
     assert (await room.owner.call("update_user", changes={"status": status}))["status"] == status
     assert (await second.event("user_changed")).params["changes"] == {"status": status}
-    assert status not in str((await room.member.event("user_changed", user_id=room.owner_is.id)).params)
+    after = await room.owner.call("update_user", changes={"status_text": "here"})
+    assert (await room.member.event("user_changed", user_id=room.owner_is.id)).rev == after["rev"], "told that one did"
+    assert status not in str(room.member.heard("user_changed"))
     assert (await room.member.call("get_user", user_id=room.owner_is.id))["status"] == "offline"
     assert (await (await people.open()).call("authenticate", token=room.owner_is.token))["user"]["status"] == status
 
