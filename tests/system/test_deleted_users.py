@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from deploy.embedded import Mongod
-from tests.cache import fresh_view
 from tests.client import Client, Closed, RpcError
 from tests.rig import People, Person, Room, System, assert_dense, eventually, join, refused
+from tests.view import fresh_view
 
 GONE = {"display_name": "Deleted user", "image": None, "status": "offline", "status_text": None}
 
@@ -106,7 +106,7 @@ async def test_requests_and_blocks_end_on_both_sides(system: System, people: Peo
     for device, person in zip(others, (bob, eve, joe), strict=True):
         await device.client.event("friend_deleted", user_id=ann.id)
         await device.equals(await fresh_view(system.url(0), person.token), {})
-        assert device.cache.friends == {}
+        assert device.cache.own.friends == {}
         assert (
             await refused(device.client.call("update_friend", user_id=ann.id, state="blocked"))
         ).reason == "not_found"

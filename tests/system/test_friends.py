@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from deploy.embedded import Mongod
 from services.presence.pairs import MOST, MOST_BLOCKED_BY, MOST_INCOMING
-from tests.cache import Device, fresh_view
+from tests.cache import Device
 from tests.client import Client, RpcError
 from tests.rig import People, Person, System, assert_dense, eventually, refused
+from tests.view import fresh_view
 
 States = tuple[str | None, str | None]
 

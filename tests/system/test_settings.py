@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.cache import fresh_view
 from tests.rig import People, System, assert_dense, refused
+from tests.view import fresh_view
 
 
 @pytest.mark.protocol("get_settings", "update_settings", "settings_changed")
