@@ -62,8 +62,8 @@ class Settings:
             document = {"_id": call.user_id, "text": text, "rev": rev}
             change: Write = Insert("settings", document)
             if before is not None:
-                unchanged = {"_id": call.user_id, "rev": before["rev"]}
-                change = Update("settings", unchanged, {"$set": {"text": text, "rev": rev}})
+                # Whatever it is by then: the last wins, and many at once share a commit.
+                change = Update("settings", {"_id": call.user_id}, {"$set": {"text": text, "rev": rev}})
             return Written(SettingsChanged(settings=params.settings), [change], _view(document), head.last_id)
 
         still_there = Requirement("users", _living(call.user_id))
