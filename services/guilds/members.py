@@ -190,7 +190,7 @@ async def find_profile(reader: Reader, user_id: str) -> Document:
 async def find_user(change: Change, user_id: str) -> Document:
     """Who is to become a member. Their document is written, so that a rename at the same moment conflicts with it."""
     user = await change.find_one("users", {"_id": user_id}, projection=PROFILE)
-    if user is None:
+    if user is None or user.get("deleted"):
         raise Unauthenticated("This account no longer exists.")
     change.update("users", {"_id": user_id}, {"$inc": {"joins": 1}})
     return user
