@@ -106,6 +106,26 @@ async def test_giving_and_taking_roles(system: System, people: People) -> None:
     ] == []
 
 
+async def test_who_is_given_sight_starts_to_read_at_the_end(people: People) -> None:
+    """What was said of them while they could not see it is behind them; what they saw before stays as it was."""
+    room = await people.room(new=True)
+    role = await promote(room)
+    await give(room, [])
+    listed = await room.owner.call("get_server_roles", server_id=room.server_id)
+    hidden = [
+        {"role_id": listed["roles"][0]["id"], "allow": [], "deny": ["view_channel"]},
+        {"role_id": role["id"], "allow": ["view_channel"], "deny": []},
+    ]
+    closed = await room.owner.call("add_channel", server_id=room.server_id, name="closed", roles=hidden)
+    for channel_id in (closed["id"], room.channel_id):
+        await room.owner.call("add_message", channel_id=channel_id, content=f"<@{room.member_is.id}>")
+    await give(room, [role["id"]])
+    await room.owner.call("add_message", channel_id=closed["id"], content=f"<@{room.member_is.id}>")
+    states = await room.member.call("get_read_states", server_id=room.server_id)
+    read = {state["channel_id"]: (state["read_id"], state["mentions"]) for state in states["read_states"]}
+    assert read == {closed["id"]: (1, 1), room.channel_id: (0, 1)}
+
+
 async def test_who_may_give_which_roles(people: People) -> None:
     """Only those below one's own highest, and nothing one lacks; also to and from oneself."""
     room = await people.room()
