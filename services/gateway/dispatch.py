@@ -25,6 +25,7 @@ from shared.bus import Reply
 from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
 from shared.protocol.account import AUTHENTICATE, DELETE_SESSION, GET_USERS, LOGOUT, Authenticate, Forget, Pong, Resume
+from shared.protocol.connection import Resumed
 from shared.protocol.contract import Empty, Method, Params
 from shared.protocol.server import GET_SERVER
 from shared.settings import Settings
@@ -135,7 +136,7 @@ class Dispatcher:
 
     async def _say_resumed(self) -> None:
         await self._connection.caught_up.wait()
-        self._connection.reply(frames.notification("resumed", {}))
+        self._connection.reply(frames.notification(Resumed.name, Resumed().model_dump()))
 
     # Order.
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, ban, category, channel, internal, invite, member, message, role, server
+from shared.protocol import account, ban, category, channel, connection, internal, invite, member, message, role, server
 from shared.protocol.contract import Event, Method
 
-_MODULES: tuple[ModuleType, ...] = (account, server, category, channel, role, member, invite, ban, message, internal)
+_MODULES: tuple[ModuleType, ...] = (
+    connection,
+    account,
+    server,
+    category,
+    channel,
+    role,
+    member,
+    invite,
+    ban,
+    message,
+    internal,
+)
 
 
 def _methods() -> dict[str, Method[Any, Any]]:

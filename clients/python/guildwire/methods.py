@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from guildwire import types
 
-NONCES = frozenset({"add_channel", "add_invite", "add_message", "add_server"})
+NONCES = frozenset({"add_ban", "add_category", "add_channel", "add_invite", "add_message", "add_role", "add_server"})
 """Methods that a nonce makes safe to repeat; one is made for each call that gives none."""
 
 
@@ -62,31 +62,45 @@ class Methods(ABC):
         result: types.FullServerPreview = await self.call("get_server", {"server_id": server_id, "invite": invite})
         return result
 
-    async def get_server_members(self, server_id: str, amount: int, *, anchor: str | None = None) -> types.Members:
-        result: types.Members = await self.call(
-            "get_server_members", {"server_id": server_id, "amount": amount, "anchor": anchor}
+    async def update_server(
+        self, server_id: str, changes: types.ServerChangesParams, *, if_rev: int | None = None
+    ) -> types.Server:
+        result: types.Server = await self.call(
+            "update_server", {"server_id": server_id, "changes": changes, "if_rev": if_rev}
         )
         return result
 
-    async def join_server(self, invite: str) -> types.Server:
-        result: types.Server = await self.call("join_server", {"invite": invite})
-        return result
+    async def delete_server(self, server_id: str) -> None:
+        await self.call("delete_server", {"server_id": server_id})
 
-    async def leave_server(self, server_id: str) -> None:
-        await self.call("leave_server", {"server_id": server_id})
-
-    async def add_invite(
-        self, server_id: str, *, max_uses: int | None = None, expires_in: int | None = None, nonce: str | None = None
-    ) -> types.Invite:
-        result: types.Invite = await self.call(
-            "add_invite", {"server_id": server_id, "max_uses": max_uses, "expires_in": expires_in, "nonce": nonce}
+    async def add_category(
+        self, server_id: str, name: str, *, position: float | None = None, nonce: str | None = None
+    ) -> types.Category:
+        result: types.Category = await self.call(
+            "add_category", {"server_id": server_id, "name": name, "position": position, "nonce": nonce}
         )
         return result
+
+    async def update_category(
+        self, server_id: str, category_id: str, changes: types.CategoryChangesParams, *, if_rev: int | None = None
+    ) -> types.Category:
+        result: types.Category = await self.call(
+            "update_category",
+            {"server_id": server_id, "category_id": category_id, "changes": changes, "if_rev": if_rev},
+        )
+        return result
+
+    async def delete_category(self, server_id: str, category_id: str) -> None:
+        await self.call("delete_category", {"server_id": server_id, "category_id": category_id})
 
     async def get_server_channels(self, server_id: str, *, user_id: str | None = None) -> types.ServerChannels:
         result: types.ServerChannels = await self.call(
             "get_server_channels", {"server_id": server_id, "user_id": user_id}
         )
+        return result
+
+    async def get_server_channel(self, channel_id: str) -> types.FullChannel:
+        result: types.FullChannel = await self.call("get_server_channel", {"channel_id": channel_id})
         return result
 
     async def add_channel(
@@ -97,6 +111,7 @@ class Methods(ABC):
         category_id: str | None = None,
         description: str | None = None,
         position: float | None = None,
+        roles: list[types.OverwriteParamsParams] | None = None,
         nonce: str | None = None,
     ) -> types.Channel:
         result: types.Channel = await self.call(
@@ -107,9 +122,121 @@ class Methods(ABC):
                 "category_id": category_id,
                 "description": description,
                 "position": position,
+                "roles": roles,
                 "nonce": nonce,
             },
         )
+        return result
+
+    async def update_channel(
+        self, channel_id: str, changes: types.ChannelChangesParams, *, if_rev: int | None = None
+    ) -> types.Channel:
+        result: types.Channel = await self.call(
+            "update_channel", {"channel_id": channel_id, "changes": changes, "if_rev": if_rev}
+        )
+        return result
+
+    async def delete_channel(self, channel_id: str) -> None:
+        await self.call("delete_channel", {"channel_id": channel_id})
+
+    async def get_server_roles(self, server_id: str, *, user_id: str | None = None) -> types.Roles:
+        result: types.Roles = await self.call("get_server_roles", {"server_id": server_id, "user_id": user_id})
+        return result
+
+    async def add_role(
+        self,
+        server_id: str,
+        name: str,
+        color: str,
+        rules: list[
+            Literal[
+                "view_channel",
+                "send_messages",
+                "add_reactions",
+                "mention_everyone",
+                "manage_messages",
+                "manage_channels",
+                "manage_roles",
+                "manage_server",
+                "invite_members",
+                "kick_members",
+                "ban_members",
+                "administrator",
+            ]
+        ],
+        *,
+        nonce: str | None = None,
+    ) -> types.Role:
+        result: types.Role = await self.call(
+            "add_role", {"server_id": server_id, "name": name, "color": color, "rules": rules, "nonce": nonce}
+        )
+        return result
+
+    async def update_role(
+        self, server_id: str, role_id: str, changes: types.RoleChangesParams, *, if_rev: int | None = None
+    ) -> types.Role:
+        result: types.Role = await self.call(
+            "update_role", {"server_id": server_id, "role_id": role_id, "changes": changes, "if_rev": if_rev}
+        )
+        return result
+
+    async def delete_role(self, server_id: str, role_id: str) -> None:
+        await self.call("delete_role", {"server_id": server_id, "role_id": role_id})
+
+    async def get_server_members(
+        self, server_id: str, amount: int, *, anchor: str | None = None, filter: types.MemberFilterParams | None = None
+    ) -> types.Members:
+        result: types.Members = await self.call(
+            "get_server_members", {"server_id": server_id, "amount": amount, "anchor": anchor, "filter": filter}
+        )
+        return result
+
+    async def join_server(self, invite: str) -> types.Server:
+        result: types.Server = await self.call("join_server", {"invite": invite})
+        return result
+
+    async def leave_server(self, server_id: str) -> None:
+        await self.call("leave_server", {"server_id": server_id})
+
+    async def update_member(
+        self, server_id: str, user_id: str, changes: types.MemberChangesParams, *, if_rev: int | None = None
+    ) -> types.Member:
+        result: types.Member = await self.call(
+            "update_member", {"server_id": server_id, "user_id": user_id, "changes": changes, "if_rev": if_rev}
+        )
+        return result
+
+    async def delete_member(self, server_id: str, user_id: str) -> None:
+        await self.call("delete_member", {"server_id": server_id, "user_id": user_id})
+
+    async def add_invite(
+        self, server_id: str, *, max_uses: int | None = None, expires_in: int | None = None, nonce: str | None = None
+    ) -> types.Invite:
+        result: types.Invite = await self.call(
+            "add_invite", {"server_id": server_id, "max_uses": max_uses, "expires_in": expires_in, "nonce": nonce}
+        )
+        return result
+
+    async def get_invites(self, server_id: str) -> types.Invites:
+        result: types.Invites = await self.call("get_invites", {"server_id": server_id})
+        return result
+
+    async def delete_invite(self, server_id: str, code: str) -> None:
+        await self.call("delete_invite", {"server_id": server_id, "code": code})
+
+    async def add_ban(
+        self, server_id: str, user_id: str, *, why: str | None = None, nonce: str | None = None
+    ) -> types.Ban:
+        result: types.Ban = await self.call(
+            "add_ban", {"server_id": server_id, "user_id": user_id, "why": why, "nonce": nonce}
+        )
+        return result
+
+    async def delete_ban(self, server_id: str, user_id: str) -> None:
+        await self.call("delete_ban", {"server_id": server_id, "user_id": user_id})
+
+    async def get_bans(self, server_id: str, amount: int, *, anchor: str | None = None) -> types.Bans:
+        result: types.Bans = await self.call("get_bans", {"server_id": server_id, "amount": amount, "anchor": anchor})
         return result
 
     async def add_message(

@@ -158,6 +158,121 @@ class ServerDelta(TypedDict):
     deleted: list[str]
 
 
+class Category(TypedDict):
+    id: str
+    name: str
+    position: float
+    rev: int
+
+
+class ChannelListing(TypedDict):
+    id: str
+    name: str
+
+
+class CategoryListing(TypedDict):
+    """A category with its channels in order; those without one stand first, under `id: null`."""
+
+    id: str | None
+    name: str | None
+    position: float | None
+    channels: list[ChannelListing]
+
+
+class ServerChannels(TypedDict):
+    rev: int
+    full: Literal[True]
+    categories: list[CategoryListing]
+
+
+class ChannelPlace(TypedDict):
+    """A channel as a list of them shows it, with where it stands."""
+
+    id: str
+    name: str
+    category_id: str | None
+    position: float
+    rev: int
+
+
+class ServerChannelsDelta(TypedDict):
+    """`updated` channels and `categories`; `deleted` holds ids of both kinds."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[ChannelPlace]
+    deleted: list[str]
+    categories: list[Category]
+
+
+class Overwrite(TypedDict):
+    role_id: str
+    allow: list[str]
+    deny: list[str]
+
+
+class FullChannel(TypedDict):
+    id: str
+    server_id: str
+    name: str
+    description: str | None
+    category_id: str | None
+    position: float
+    roles: list[Overwrite]
+    roles_with_access: list[str]
+    last_message_id: int
+    rev: int
+    full: Literal[True]
+
+
+class Channel(TypedDict):
+    id: str
+    server_id: str
+    name: str
+    description: str | None
+    category_id: str | None
+    position: float
+    roles: list[Overwrite]
+    roles_with_access: list[str]
+    last_message_id: int
+    rev: int
+
+
+class ChannelDelta(TypedDict):
+    """The channel, if it changed."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Channel]
+    deleted: list[str]
+
+
+class Role(TypedDict):
+    id: str
+    name: str
+    color: str
+    rules: list[str]
+    position: float
+    rev: int
+
+
+class Roles(TypedDict):
+    """In the order of position and id."""
+
+    rev: int
+    full: Literal[True]
+    roles: list[Role]
+
+
+class RolesDelta(TypedDict):
+    """Roles that came or changed, and those that are gone."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Role]
+    deleted: list[str]
+
+
 class Member(TypedDict):
     user: User
     roles: list[str]
@@ -194,70 +309,30 @@ class Invite(TypedDict):
     expires_date: str | None
 
 
-class ChannelListing(TypedDict):
-    id: str
-    name: str
+class Invites(TypedDict):
+    """Those that can still be used."""
 
-
-class CategoryListing(TypedDict):
-    """A category with its channels in order; those without one stand first, under `id: null`."""
-
-    id: str | None
-    name: str | None
-    position: float | None
-    channels: list[ChannelListing]
-
-
-class ServerChannels(TypedDict):
     rev: int
     full: Literal[True]
-    categories: list[CategoryListing]
+    invites: list[Invite]
 
 
-class ChannelPlace(TypedDict):
-    """A channel as a list of them shows it, with where it stands."""
+class Ban(TypedDict):
+    """`by` is who banned."""
 
-    id: str
-    name: str
-    category_id: str | None
-    position: float
-    rev: int
-
-
-class CategoryPlace(TypedDict):
-    id: str
-    name: str
-    position: float
-    rev: int
+    user: User
+    why: str | None
+    by: str
+    date: str
 
 
-class ServerChannelsDelta(TypedDict):
-    """`updated` channels and `categories`; `deleted` holds ids of both kinds."""
+class Bans(TypedDict):
+    """The newest first. `next_anchor` is null on the last page."""
 
     rev: int
-    full: Literal[False]
-    updated: list[ChannelPlace]
-    deleted: list[str]
-    categories: list[CategoryPlace]
-
-
-class Overwrite(TypedDict):
-    role_id: str
-    allow: list[str]
-    deny: list[str]
-
-
-class Channel(TypedDict):
-    id: str
-    server_id: str
-    name: str
-    description: str | None
-    category_id: str | None
-    position: float
-    roles: list[Overwrite]
-    roles_with_access: list[str]
-    last_message_id: int
-    rev: int
+    full: Literal[True]
+    bans: list[Ban]
+    next_anchor: str | None
 
 
 class Reaction(TypedDict):
@@ -305,12 +380,3 @@ class MessagesDelta(TypedDict):
     updated: list[Message]
     deleted: list[int]
     users: list[User]
-
-
-class Role(TypedDict):
-    id: str
-    name: str
-    color: str
-    rules: list[str]
-    position: float
-    rev: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 from guildwire.types.entities import (
+    Category,
     CategoryListing,
     Channel,
     Member,
@@ -15,6 +16,16 @@ from guildwire.types.entities import (
     Role,
     Server,
 )
+
+
+class ResumedEvent(TypedDict):
+    """What was missed has been told; from here on events are new."""
+
+
+class ForgottenEvent(TypedDict):
+    """The users of these scopes are told of no more: others came after them, and there is room for so many."""
+
+    scopes: list[str]
 
 
 class UserChangedEvent(TypedDict):
@@ -40,7 +51,27 @@ class ServerAddedEvent(TypedDict):
     scopes: dict[str, int]
 
 
+class ServerUpdatedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    server_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class ServerClosedEvent(TypedDict):
+    """The server is deleted, as its own scope says it to the gateways; its members are told in their own."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    server_id: str
+
+
 class ServerDeletedEvent(TypedDict):
+    """In `self`; it stands for all the server's channels too."""
+
     scope: str
     rev: int
     more: NotRequired[bool]
@@ -48,18 +79,27 @@ class ServerDeletedEvent(TypedDict):
     why: Literal["deleted", "left", "kicked", "banned"]
 
 
-class MemberAddedEvent(TypedDict):
+class CategoryAddedEvent(TypedDict):
     scope: str
     rev: int
     more: NotRequired[bool]
-    member: Member
+    category: Category
 
 
-class MemberDeletedEvent(TypedDict):
+class CategoryUpdatedEvent(TypedDict):
     scope: str
     rev: int
     more: NotRequired[bool]
-    user_id: str
+    category_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class CategoryDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    category_id: str
 
 
 class ChannelAddedEvent(TypedDict):
@@ -70,6 +110,74 @@ class ChannelAddedEvent(TypedDict):
     more: NotRequired[bool]
     channel: Channel
     at: int
+
+
+class ChannelUpdatedEvent(TypedDict):
+    """One that is moved to another category is judged by the `category_id` it had."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class ChannelDeletedEvent(TypedDict):
+    """It is judged by the `category_id` and the `roles` (overwrites) that it had."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel_id: str
+
+
+class RoleAddedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    role: Role
+
+
+class RoleChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    role_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class RoleDeletedEvent(TypedDict):
+    """Whoever holds it, member or channel, has lost it with this."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    role_id: str
+
+
+class MemberAddedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    member: Member
+
+
+class MemberChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class MemberDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
 
 
 class MessageAddedEvent(TypedDict):

@@ -5,7 +5,7 @@ Made by generate.py from the server's contracts: don't edit.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 
 class RegisterParams(TypedDict):
@@ -80,10 +80,213 @@ class GetServerParams(TypedDict):
     since: NotRequired[int | None]
 
 
+class ServerChangesParams(TypedDict):
+    """A new owner is named by the old one alone."""
+
+    name: NotRequired[str]
+    image: NotRequired[str | None]
+    description: NotRequired[str | None]
+    owner_id: NotRequired[str]
+
+
+class UpdateServerParams(TypedDict):
+    server_id: str
+    changes: ServerChangesParams
+    if_rev: NotRequired[int | None]
+
+
+class DeleteServerParams(TypedDict):
+    server_id: str
+
+
+class AddCategoryParams(TypedDict):
+    server_id: str
+    name: str
+    position: NotRequired[float | None]
+    nonce: NotRequired[str | None]
+
+
+class CategoryChangesParams(TypedDict):
+    name: NotRequired[str]
+    position: NotRequired[float]
+
+
+class UpdateCategoryParams(TypedDict):
+    server_id: str
+    category_id: str
+    changes: CategoryChangesParams
+    if_rev: NotRequired[int | None]
+
+
+class DeleteCategoryParams(TypedDict):
+    server_id: str
+    category_id: str
+
+
+class GetServerChannelsParams(TypedDict):
+    server_id: str
+    user_id: NotRequired[str | None]
+    since: NotRequired[int | None]
+
+
+class GetServerChannelParams(TypedDict):
+    channel_id: str
+    since: NotRequired[int | None]
+
+
+class OverwriteParamsParams(TypedDict):
+    """What the channel allows and denies to one role."""
+
+    role_id: str
+    allow: NotRequired[
+        list[
+            Literal[
+                "view_channel",
+                "send_messages",
+                "add_reactions",
+                "mention_everyone",
+                "manage_messages",
+                "manage_channels",
+                "manage_roles",
+                "manage_server",
+                "invite_members",
+                "kick_members",
+                "ban_members",
+                "administrator",
+            ]
+        ]
+    ]
+    deny: NotRequired[
+        list[
+            Literal[
+                "view_channel",
+                "send_messages",
+                "add_reactions",
+                "mention_everyone",
+                "manage_messages",
+                "manage_channels",
+                "manage_roles",
+                "manage_server",
+                "invite_members",
+                "kick_members",
+                "ban_members",
+                "administrator",
+            ]
+        ]
+    ]
+
+
+class AddChannelParams(TypedDict):
+    server_id: str
+    name: str
+    category_id: NotRequired[str | None]
+    description: NotRequired[str | None]
+    position: NotRequired[float | None]
+    roles: NotRequired[list[OverwriteParamsParams] | None]
+    nonce: NotRequired[str | None]
+
+
+class ChannelChangesParams(TypedDict):
+    """`roles` replaces all overwrites."""
+
+    name: NotRequired[str]
+    description: NotRequired[str | None]
+    category_id: NotRequired[str | None]
+    position: NotRequired[float]
+    roles: NotRequired[list[OverwriteParamsParams]]
+
+
+class UpdateChannelParams(TypedDict):
+    channel_id: str
+    changes: ChannelChangesParams
+    if_rev: NotRequired[int | None]
+
+
+class DeleteChannelParams(TypedDict):
+    channel_id: str
+
+
+class GetServerRolesParams(TypedDict):
+    server_id: str
+    user_id: NotRequired[str | None]
+    since: NotRequired[int | None]
+
+
+class AddRoleParams(TypedDict):
+    server_id: str
+    name: str
+    color: str
+    rules: list[
+        Literal[
+            "view_channel",
+            "send_messages",
+            "add_reactions",
+            "mention_everyone",
+            "manage_messages",
+            "manage_channels",
+            "manage_roles",
+            "manage_server",
+            "invite_members",
+            "kick_members",
+            "ban_members",
+            "administrator",
+        ]
+    ]
+    nonce: NotRequired[str | None]
+
+
+class RoleChangesParams(TypedDict):
+    name: NotRequired[str]
+    color: NotRequired[str]
+    rules: NotRequired[
+        list[
+            Literal[
+                "view_channel",
+                "send_messages",
+                "add_reactions",
+                "mention_everyone",
+                "manage_messages",
+                "manage_channels",
+                "manage_roles",
+                "manage_server",
+                "invite_members",
+                "kick_members",
+                "ban_members",
+                "administrator",
+            ]
+        ]
+    ]
+    position: NotRequired[float]
+
+
+class UpdateRoleParams(TypedDict):
+    server_id: str
+    role_id: str
+    changes: RoleChangesParams
+    if_rev: NotRequired[int | None]
+
+
+class DeleteRoleParams(TypedDict):
+    server_id: str
+    role_id: str
+
+
+class MemberFilterParams(TypedDict):
+    """All that are given must hold. `name` is the beginning of a nick, display name or name, in any case."""
+
+    name: NotRequired[str | None]
+    role_id: NotRequired[str | None]
+    channel_id: NotRequired[str | None]
+    user_ids: NotRequired[list[str] | None]
+    friends: NotRequired[bool | None]
+    online: NotRequired[bool | None]
+
+
 class GetServerMembersParams(TypedDict):
     server_id: str
     amount: int
     anchor: NotRequired[str | None]
+    filter: NotRequired[MemberFilterParams | None]
     since: NotRequired[int | None]
 
 
@@ -95,6 +298,23 @@ class LeaveServerParams(TypedDict):
     server_id: str
 
 
+class MemberChangesParams(TypedDict):
+    nick: NotRequired[str | None]
+    roles: NotRequired[list[str]]
+
+
+class UpdateMemberParams(TypedDict):
+    server_id: str
+    user_id: str
+    changes: MemberChangesParams
+    if_rev: NotRequired[int | None]
+
+
+class DeleteMemberParams(TypedDict):
+    server_id: str
+    user_id: str
+
+
 class AddInviteParams(TypedDict):
     server_id: str
     max_uses: NotRequired[int | None]
@@ -102,19 +322,31 @@ class AddInviteParams(TypedDict):
     nonce: NotRequired[str | None]
 
 
-class GetServerChannelsParams(TypedDict):
+class GetInvitesParams(TypedDict):
     server_id: str
-    user_id: NotRequired[str | None]
-    since: NotRequired[int | None]
 
 
-class AddChannelParams(TypedDict):
+class DeleteInviteParams(TypedDict):
     server_id: str
-    name: str
-    category_id: NotRequired[str | None]
-    description: NotRequired[str | None]
-    position: NotRequired[float | None]
+    code: str
+
+
+class AddBanParams(TypedDict):
+    server_id: str
+    user_id: str
+    why: NotRequired[str | None]
     nonce: NotRequired[str | None]
+
+
+class DeleteBanParams(TypedDict):
+    server_id: str
+    user_id: str
+
+
+class GetBansParams(TypedDict):
+    server_id: str
+    amount: int
+    anchor: NotRequired[str | None]
 
 
 class AddMessageParams(TypedDict):
