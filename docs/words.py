@@ -1,0 +1,169 @@
+"""What the pages say in words about methods, events and errors; all else in them comes from the contracts."""
+
+from __future__ import annotations
+
+from shared.protocol.contract import Audience
+
+TITLES = {
+    "connection": "Connections",
+    "account": "Accounts and users",
+    "category": "Categories",
+}
+"""The heading over what a module of contracts declares, where it is not simply its name in the plural."""
+
+PURPOSES = {
+    "register": "Makes an account and logs in to it. `conflict`: the name is taken.",
+    "login": "Makes a session of an account. `unauthenticated`: wrong name or wrong password, it is not said which.",
+    "authenticate": "Says whose connection this is. From the reply on it is told the events of `self`, of every "
+    "server you are in, and of their channels. `conflict`: this connection is authenticated already.",
+    "logout": "Ends the session. All its connections close with 4002, this one after the reply.",
+    "get_user": "A public profile; without `user_id`, your own.",
+    "resume": "More of a cache that was too large for one `authenticate`; any number of times within a minute of it.",
+    "forget": "No more events of these `user:` scopes.",
+    "get_sessions": "Your sessions, the last used first.",
+    "delete_session": "Ends a session of yours; its connections close with 4002.",
+    "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
+    "update_user": "Changes your profile; `null` clears the status text.",
+    "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
+    "server's member events.",
+    "ping": "The gateway's time, in milliseconds since 1970.",
+    "add_server": "Makes a server with the role `everyone`, the channel `general`, and you as its owner. `conflict`: "
+    "you are in 200 servers already.",
+    "get_servers": "The servers you are in; with another's `user_id`, those that you share.",
+    "get_server": "A server you are in, with your membership as `me` ([Me](#me)); or the server that an invite leads "
+    "to, without `me`. Give either `server_id` or `invite`.",
+    "join_server": "Makes you a member; twice is once. A code that is wrong, expired or used up is `not_found`. "
+    "`conflict`: you are in 200 servers already.",
+    "leave_server": "Ends your membership; twice is once. `conflict`: the owner can't leave.",
+    "add_invite": "Makes a code that lets others see and join the server; `expires_in` is in seconds. Needs "
+    "`invite_members`. `conflict`: the server has 100 usable invites already.",
+    "get_server_channels": "The channels that you may see, in order, by category; with another's `user_id`, those "
+    "that this member may see (needs `manage_roles`).",
+    "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`. `conflict`: the "
+    "server has 500 channels already.",
+    "add_message": "Writes a message. Needs `send_messages`. `<@user_id>` in `content` mentions that user, and "
+    "`@everyone` all, for who has `mention_everyone`.",
+    "get_message_chunk": "A page of messages, in ascending order. `anchor` and `direction` are required where "
+    "`around` is not given. A page may be shorter than `amount`, for no reply is larger than 512 KiB: `has_more` "
+    "tells.",
+    "update_message": "Changes the text. `forbidden` to all but the author. The same text again changes nothing.",
+    "delete_message": "Deletes a message; twice is once. Needs `manage_messages` for another's.",
+    "get_server_channel": "A channel that you may see.",
+    "update_server": "Changes the server. Needs `manage_server`; the owner alone names another as `owner_id`.",
+    "delete_server": "Deletes the server and all in it. `forbidden` to all but the owner; twice is once.",
+    "get_invites": "The invites that can still be used. Needs `manage_server`.",
+    "delete_invite": "Withdraws an invite; twice is once. Needs `manage_server` for another's.",
+    "update_channel": "Changes a channel. Needs `manage_channels` there; for `roles` also `manage_roles`, and one "
+    "sets only rules that one holds there. `conflict`: `if_rev` is stale.",
+    "delete_channel": "Deletes a channel and its messages; twice is once. Needs `manage_channels` there.",
+    "add_category": "Makes a category; without `position`, the last one. Needs `manage_channels`. `conflict`: the "
+    "server has 50 already.",
+    "update_category": "Renames or moves a category. Needs `manage_channels`. `conflict`: `if_rev` is stale.",
+    "delete_category": "Deletes a category, and moves its channels out in the same change; twice is once. Needs "
+    "`manage_channels`.",
+    "get_server_roles": "The server's roles in the order of position and id; with `user_id`, those of that member.",
+    "add_role": "Makes a role that ranks lowest. Needs `manage_roles`, and all that the role may do. `conflict`: the "
+    "server has 250 already.",
+    "update_role": "Changes a role below your highest. Needs `manage_roles`, and all that it adds to the role. "
+    "`conflict`: `if_rev` is stale, or `everyone` would be renamed or moved.",
+    "delete_role": "Takes a role from all members and channels, and deletes it; twice is once. Needs `manage_roles`. "
+    "`conflict`: the role `everyone` stays.",
+    "update_member": "Changes a member's nick or roles. One's own nick is free; else it needs `manage_roles` and a "
+    "higher rank. `conflict`: `if_rev` is stale.",
+    "delete_member": "Removes a member who ranks below you; twice is once. Needs `kick_members`. `conflict`: one "
+    "leaves by `leave_server`.",
+    "add_ban": "Bans a user, member or not, and revokes their invites; twice is once. Needs `ban_members` and a "
+    "higher rank. `conflict`: nobody bans themselves.",
+    "delete_ban": "Lifts a ban; twice is once. Needs `ban_members`.",
+    "get_bans": "Who is banned, the newest first. Needs `ban_members`.",
+}
+"""What each method does."""
+
+REFUSALS = {
+    "register": ("conflict",),
+    "login": ("unauthenticated",),
+    "authenticate": ("unauthenticated", "conflict"),
+    "get_user": ("not_found",),
+    "get_server": ("not_found",),
+    "update_server": ("forbidden", "not_found", "conflict"),
+    "delete_server": ("forbidden", "not_found"),
+    "add_server": ("conflict",),
+    "join_server": ("not_found", "conflict"),
+    "leave_server": ("conflict",),
+    "add_invite": ("forbidden", "not_found", "conflict"),
+    "get_invites": ("forbidden", "not_found"),
+    "delete_invite": ("forbidden", "not_found"),
+    "get_server_channels": ("forbidden", "not_found"),
+    "get_server_channel": ("not_found",),
+    "add_channel": ("forbidden", "not_found", "conflict"),
+    "update_channel": ("forbidden", "not_found", "conflict"),
+    "delete_channel": ("forbidden", "not_found"),
+    "add_category": ("forbidden", "not_found", "conflict"),
+    "update_category": ("forbidden", "not_found", "conflict"),
+    "delete_category": ("forbidden", "not_found"),
+    "get_server_roles": ("not_found",),
+    "add_role": ("forbidden", "not_found", "conflict"),
+    "update_role": ("forbidden", "not_found", "conflict"),
+    "delete_role": ("forbidden", "not_found", "conflict"),
+    "get_server_members": ("not_found",),
+    "update_member": ("forbidden", "not_found", "conflict"),
+    "delete_member": ("forbidden", "not_found", "conflict"),
+    "add_ban": ("forbidden", "not_found", "conflict"),
+    "delete_ban": ("forbidden", "not_found"),
+    "get_bans": ("forbidden", "not_found"),
+    "add_message": ("forbidden", "not_found"),
+    "get_message_chunk": ("not_found",),
+    "update_message": ("forbidden", "not_found"),
+    "delete_message": ("forbidden", "not_found"),
+}
+"""Why a method may be refused, beyond what any method answers; the examples show some."""
+
+SCOPES = {
+    "user_changed": "user",
+    "server_added": "self",
+    "server_updated": "server",
+    "server_deleted": "self",
+    "channel_added": "server",
+    "channel_updated": "server",
+    "channel_deleted": "server",
+    "category_added": "server",
+    "category_updated": "server",
+    "category_deleted": "server",
+    "role_added": "server",
+    "role_changed": "server",
+    "role_deleted": "server",
+    "member_added": "server",
+    "member_changed": "server",
+    "member_deleted": "server",
+    "message_added": "channel",
+    "message_changed": "channel",
+    "message_deleted": "channel",
+}
+"""The kind of scope that each event belongs to."""
+
+EVENT_NOTES = {
+    "message_added": "To its author, and to nobody else, `message` also has the `nonce` that came with it.",
+    "channel_added": "Coming into sight of a channel is told so, whatever caused it.",
+    "channel_deleted": "Losing sight of a channel is told so, whatever caused it.",
+}
+
+AUDIENCES = {
+    Audience.SCOPE: "every connection that holds the scope",
+    Audience.MEMBERS: "connections that loaded the server's members, and the member it is about",
+    Audience.VIEWERS: "who may see it",
+}
+
+WHEN = {
+    "parse_error": "The frame is not JSON.",
+    "invalid_request": "It is no request, or a batch that is empty or has more than 50.",
+    "method_not_found": "There is no such method.",
+    "invalid_params": "A field is unknown, missing, of the wrong type, too long or out of range. "
+    "`data.errors` lists up to 20 as `{field, problem}`.",
+    "unauthenticated": "Before `authenticate`; a token, or a name and password, that were refused.",
+    "forbidden": "You may see it, but not do it. `data.needs` names the permission where one is missing.",
+    "not_found": "It does not exist, or you may not see it: the two look alike.",
+    "conflict": "It can't be done as things are; the message says why.",
+    "rate_limited": "Asked too often. Not in use yet.",
+    "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
+    "internal": "A fault of ours; it was logged under `data.request_id`.",
+}
