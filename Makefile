@@ -22,7 +22,7 @@ chat: $(STAMP) ## chat in the terminal (URL=ws://127.0.0.1:8080/ws, several with
 test: $(STAMP) ## run the tests (ARGS="tests/unit -k journal" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
 
-bench: $(STAMP) ## measure (BENCH="latency durable coming_back" for some of it); quote ratios, not single figures
+bench: $(STAMP) ## measure (BENCH="latency durable coming_back affinity" for some of it); quote ratios, not single figures
 	@$(BIN)/python -m bench $(BENCH)
 
 check: $(STAMP) ## check format, lint, types and imports

@@ -1,4 +1,4 @@
-"""Runs every bench and prints a line for each; `python -m bench latency` runs one."""
+"""Runs every bench, each on a system of its own, and prints a line for each; `python -m bench latency` runs one."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import asyncio
 import sys
 from types import ModuleType
 
-from bench import coming_back, durable, latency
-from bench.system import running
+from bench import affinity, coming_back, durable, latency
+from bench.system import System, running
 
-_BENCHES: dict[str, ModuleType] = {"latency": latency, "durable": durable, "coming_back": coming_back}
+_BENCHES: dict[str, tuple[ModuleType, System]] = {
+    "latency": (latency, System()),
+    "durable": (durable, System()),
+    "coming_back": (coming_back, System()),
+    "affinity": (affinity, affinity.SYSTEM),
+}
 
 
 def main(names: list[str]) -> None:
     unknown = set(names) - set(_BENCHES)
     if unknown:
         sys.exit(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(_BENCHES)}")
-    with running() as bench:
-        for name in names or _BENCHES:
-            print(f"{name}: {asyncio.run(_BENCHES[name].measure(bench))}", flush=True)
+    for name in names or _BENCHES:
+        module, system = _BENCHES[name]
+        with running(system) as bench:
+            print(f"{name}: {asyncio.run(module.measure(bench))}", flush=True)
 
 
 if __name__ == "__main__":

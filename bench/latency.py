@@ -28,8 +28,8 @@ async def measure(bench: Bench) -> str:
     arrived: list[float] = []
 
     def hear(name: str, params: dict[str, Any]) -> None:
-        if name == "message_added":
-            arrived.append(time.perf_counter() - sent[params["message"]["content"]])
+        if name == "message_added" and (began := sent.get(params["message"]["content"])) is not None:
+            arrived.append(time.perf_counter() - began)
 
     bob.on_event = hear
 
@@ -42,6 +42,7 @@ async def measure(bench: Bench) -> str:
         await say(f"warm {len(sent)}")
     acknowledged.clear()
     arrived.clear()
+    sent.clear()
     began = time.perf_counter()
     said = []
     for number in range(RATE * SECONDS):

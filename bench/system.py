@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ from deploy.embedded import Mongod, NatsServer, free_port
 from deploy.processes import Process, stop_all, wait_all_ready
 
 _READY_WITHIN = 60.0
+
+
+@dataclass(frozen=True)
+class System:
+    """How many gateways are to run, and how many replicas of each service."""
+
+    gateways: int = 2
+    replicas: int = 1
 
 
 class Bench:
@@ -30,7 +39,7 @@ class Bench:
 
 
 @contextmanager
-def running(gateways: int = 2, replicas: int = 1, **env: str) -> Iterator[Bench]:
+def running(system: System) -> Iterator[Bench]:
     """Starts everything, and ends everything with the block."""
     with tempfile.TemporaryDirectory(prefix="guildwire-bench-") as folder:
         root = Path(folder)
@@ -39,13 +48,13 @@ def running(gateways: int = 2, replicas: int = 1, **env: str) -> Iterator[Bench]
         try:
             mongod.start()
             nats.start()
-            base = {"MONGO_URL": mongod.url, "NATS_URL": nats.url, "LIMITS": "off", "PASSWORD_MEMORY": "1024", **env}
-            ports = [free_port() for _ in range(gateways)]
+            base = {"MONGO_URL": mongod.url, "NATS_URL": nats.url, "LIMITS": "off", "PASSWORD_MEMORY": "1024"}
+            ports = [free_port() for _ in range(system.gateways)]
             for number, port in enumerate(ports):
                 argv = [sys.executable, "-m", "services.gateway"]
                 own = base | {"PORT": str(port)}
                 processes.append(Process(f"gateway-{number}", argv, own, root / "run"))
-            for service, number in itertools.product(("guilds", "messages", "presence"), range(replicas)):
+            for service, number in itertools.product(("guilds", "messages", "presence"), range(system.replicas)):
                 argv = [sys.executable, "-m", f"services.{service}"]
                 processes.append(Process(f"{service}-{number}", argv, base, root / "run"))
             for process in processes:

@@ -14,8 +14,8 @@ TITLES = {
 PURPOSES = {
     "register": "Makes an account and logs in to it. `conflict`: the name is taken.",
     "login": "Makes a session of an account. `unauthenticated`: wrong name or wrong password, it is not said which.",
-    "authenticate": "Says whose connection this is. From the reply on it is told the events of `self`, of every "
-    "server you are in, and of their channels. `conflict`: this connection is authenticated already.",
+    "authenticate": "Says whose connection this is. From the reply on it is told the events of `self`, of every server "
+    "you are in, and of their channels. `conflict`: this connection is authenticated already.",
     "logout": "Ends the session. All its connections close with 4002, this one after the reply.",
     "get_user": "A public profile; without `user_id`, your own.",
     "resume": "More of a cache that was too large for one `authenticate`; any number of times within a minute of it.",
@@ -25,57 +25,60 @@ PURPOSES = {
     "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
     "update_user": "Changes your profile; `null` clears the status text.",
     "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
-    "server's member events.",
+    "server's member events. A page with a `filter` may be short, or empty, and yet have a `next_anchor`; with a "
+    "`filter` there is no delta.",
     "ping": "The gateway's time, in milliseconds since 1970.",
-    "add_server": "Makes a server with the role `everyone`, the channel `general`, and you as its owner. `conflict`: "
-    "you are in 200 servers already.",
+    "add_server": "Makes a server with the role `everyone`, the channel `general`, and you as its owner. "
+    "`conflict`: you are in 200 servers already.",
     "get_servers": "The servers you are in; with another's `user_id`, those that you share.",
     "get_server": "A server you are in, with your membership as `me` ([Me](#me)); or the server that an invite leads "
     "to, without `me`. Give either `server_id` or `invite`.",
     "join_server": "Makes you a member; twice is once. A code that is wrong, expired or used up is `not_found`. "
     "`conflict`: you are in 200 servers already.",
     "leave_server": "Ends your membership; twice is once. `conflict`: the owner can't leave.",
-    "add_invite": "Makes a code that lets others see and join the server; `expires_in` is in seconds. Needs "
-    "`invite_members`. `conflict`: the server has 100 usable invites already.",
-    "get_server_channels": "The channels that you may see, in order, by category; with another's `user_id`, those "
-    "that this member may see (needs `manage_roles`).",
-    "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`. `conflict`: the "
-    "server has 500 channels already.",
+    "add_invite": "Makes a code that lets others see and join the server; `expires_in` is in seconds. "
+    "Needs `invite_members`. `conflict`: the server has 100 usable invites already.",
+    "get_server_channels": "The channels that you may see, in order, by category; with another's `user_id`, those that "
+    "this member may see (needs `manage_roles`).",
+    "update_server": "Changes it. Needs `manage_server`; `owner_id` only the owner sends, and names another member.",
+    "delete_server": "Deletes it, for everybody at once; twice is once. Only the owner does.",
+    "get_server_channel": "One channel, with its overwrites as `roles`.",
+    "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`; with overwrites in "
+    "`roles` also `manage_roles`, and each rule that they allow or deny. `conflict`: the server has 500 channels "
+    "already.",
+    "update_channel": "Changes or moves it. Needs `manage_channels` there. `roles` replaces all overwrites: it needs "
+    "`manage_roles` as well, and in this channel every rule that is allowed or denied anew, or no longer.",
+    "delete_channel": "Deletes it with all that was said in it; twice is once. Needs `manage_channels` there.",
+    "add_category": "Makes a category; without `position`, the last one. Needs `manage_channels`. "
+    "`conflict`: the server has 50 categories already.",
+    "update_category": "Changes or moves it. Needs `manage_channels`.",
+    "delete_category": "Deletes it; its channels stay, moved out in the same change. Twice is once. "
+    "Needs `manage_channels`.",
+    "get_server_roles": "The roles in the order of position and id; with `user_id` that member's, `everyone` among "
+    "them (then without `since`).",
+    "add_role": "Makes a role, which ranks lowest. Needs `manage_roles`, and every rule that is put into it. "
+    "`conflict`: the server has 250 roles already.",
+    "update_role": "Changes or moves a role below your own highest. Needs `manage_roles`, and every rule that is "
+    "added. `conflict`: `everyone` keeps its name and its place.",
+    "delete_role": "Deletes a role below your own highest; every member and channel has lost it with that. Twice is "
+    "once. Needs `manage_roles`. `conflict`: `everyone` stays.",
+    "update_member": "Changes a nick (one's own is free; another's needs `manage_roles` and a higher rank) or roles "
+    "(needs `manage_roles`; what is given and taken ranks below your own highest, and what is given has no rule that "
+    "you lack).",
+    "delete_member": "Removes a member who ranks below you; twice is once. Needs `kick_members`. "
+    "`conflict`: nobody removes themselves.",
+    "get_invites": "The invites that can still be used. Needs `manage_server`.",
+    "delete_invite": "Takes an invite back; twice is once. Needs `manage_server`, unless you made it.",
+    "add_ban": "Keeps a user out, member or not: removes a member who ranks below you, and takes back the invites they "
+    "made. Twice is once: the first ban stands. Needs `ban_members`. `conflict`: nobody bans themselves.",
+    "delete_ban": "Ends a ban; twice is once. Needs `ban_members`.",
+    "get_bans": "Who is banned, the newest first. Needs `ban_members`.",
     "add_message": "Writes a message. Needs `send_messages`. `<@user_id>` in `content` mentions that user, and "
     "`@everyone` all, for who has `mention_everyone`.",
-    "get_message_chunk": "A page of messages, in ascending order. `anchor` and `direction` are required where "
-    "`around` is not given. A page may be shorter than `amount`, for no reply is larger than 512 KiB: `has_more` "
-    "tells.",
+    "get_message_chunk": "A page of messages, in ascending order. `anchor` and `direction` are required where `around` "
+    "is not given. A page may be shorter than `amount`, for no reply is larger than 512 KiB: `has_more` tells.",
     "update_message": "Changes the text. `forbidden` to all but the author. The same text again changes nothing.",
     "delete_message": "Deletes a message; twice is once. Needs `manage_messages` for another's.",
-    "get_server_channel": "A channel that you may see.",
-    "update_server": "Changes the server. Needs `manage_server`; the owner alone names another as `owner_id`.",
-    "delete_server": "Deletes the server and all in it. `forbidden` to all but the owner; twice is once.",
-    "get_invites": "The invites that can still be used. Needs `manage_server`.",
-    "delete_invite": "Withdraws an invite; twice is once. Needs `manage_server` for another's.",
-    "update_channel": "Changes a channel. Needs `manage_channels` there; for `roles` also `manage_roles`, and one "
-    "sets only rules that one holds there. `conflict`: `if_rev` is stale.",
-    "delete_channel": "Deletes a channel and its messages; twice is once. Needs `manage_channels` there.",
-    "add_category": "Makes a category; without `position`, the last one. Needs `manage_channels`. `conflict`: the "
-    "server has 50 already.",
-    "update_category": "Renames or moves a category. Needs `manage_channels`. `conflict`: `if_rev` is stale.",
-    "delete_category": "Deletes a category, and moves its channels out in the same change; twice is once. Needs "
-    "`manage_channels`.",
-    "get_server_roles": "The server's roles in the order of position and id; with `user_id`, those of that member.",
-    "add_role": "Makes a role that ranks lowest. Needs `manage_roles`, and all that the role may do. `conflict`: the "
-    "server has 250 already.",
-    "update_role": "Changes a role below your highest. Needs `manage_roles`, and all that it adds to the role. "
-    "`conflict`: `if_rev` is stale, or `everyone` would be renamed or moved.",
-    "delete_role": "Takes a role from all members and channels, and deletes it; twice is once. Needs `manage_roles`. "
-    "`conflict`: the role `everyone` stays.",
-    "update_member": "Changes a member's nick or roles. One's own nick is free; else it needs `manage_roles` and a "
-    "higher rank. `conflict`: `if_rev` is stale.",
-    "delete_member": "Removes a member who ranks below you; twice is once. Needs `kick_members`. `conflict`: one "
-    "leaves by `leave_server`.",
-    "add_ban": "Bans a user, member or not, and revokes their invites; twice is once. Needs `ban_members` and a "
-    "higher rank. `conflict`: nobody bans themselves.",
-    "delete_ban": "Lifts a ban; twice is once. Needs `ban_members`.",
-    "get_bans": "Who is banned, the newest first. Needs `ban_members`.",
 }
 """What each method does."""
 
@@ -143,14 +146,17 @@ SCOPES = {
 
 EVENT_NOTES = {
     "message_added": "To its author, and to nobody else, `message` also has the `nonce` that came with it.",
-    "channel_added": "Coming into sight of a channel is told so, whatever caused it.",
-    "channel_deleted": "Losing sight of a channel is told so, whatever caused it.",
+    "server_deleted": "It stands for all the server's channels too.",
+    "channel_added": "Also when a channel comes into your sight, whatever caused it.",
+    "channel_deleted": "Also when a channel goes out of your sight, whatever caused it.",
+    "category_added": "Also when a category comes into your sight.",
+    "category_deleted": "Also when a category goes out of your sight.",
 }
 
 AUDIENCES = {
     Audience.SCOPE: "every connection that holds the scope",
     Audience.MEMBERS: "connections that loaded the server's members, and the member it is about",
-    Audience.VIEWERS: "who may see it",
+    Audience.VIEWERS: "every connection of who sees it",
 }
 
 WHEN = {

@@ -22,6 +22,11 @@ def subject_at(subject: str, instance: str) -> str:
     return f"{subject}.{instance}"
 
 
+def alive_at(instance: str) -> str:
+    """The subject on which a replica answers, with nothing, for as long as it lives: also while it ends."""
+    return f"rpc.replicas.alive.{instance}"
+
+
 def key_of(params: Mapping[str, Any]) -> str | None:
     """What a request is about: a channel before a server; None for neither."""
     for name in ("channel_id", "server_id"):

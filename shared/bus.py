@@ -135,6 +135,14 @@ class Bus:
 
         self._serving.append(await self._subscribe(subject, spawn, group))
 
+    async def stand_by(self, subject: str) -> None:
+        """Answers each request on `subject` with nothing until the connection ends, also after `stop_serving`."""
+
+        async def answer(message: Msg) -> None:
+            await self._answer(message, Reply(b"{}"))
+
+        await self._subscribe(subject, answer)
+
     async def hear(self, subject: str, hear: Hear) -> Subscription:
         """Calls `hear` with the payload of each message on `subject`; it must not block."""
 
@@ -176,8 +184,9 @@ class Bus:
         """Takes no further requests and lets those under way be answered; bounded."""
         try:
             async with asyncio.timeout(_DRAIN_PATIENCE):
-                for subscription in self._serving:
-                    await subscription.drain()  # type: ignore[no-untyped-call]
+                # Side by side: one that is not drained in time would take requests that nobody answers.
+                drains = (subscription.drain() for subscription in self._serving)  # type: ignore[no-untyped-call]
+                await asyncio.gather(*drains)
         except (nats.errors.Error, ConnectionError, TimeoutError) as error:
             logger().warning("drain_failed", error=type(error).__name__)
         if self._work:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -148,6 +148,16 @@ def _code_of(error: PyMongoError) -> int | None:
     return None
 
 
+def _operation(write: Insert | Update | Delete) -> InsertOne[Document] | UpdateOne | DeleteOne:
+    match write:
+        case Insert(document=document):
+            return InsertOne(document)
+        case Update(filter=filter_, update=update):
+            return UpdateOne(filter_, update)
+        case Delete(filter=filter_):
+            return DeleteOne(filter_)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     try:
@@ -190,6 +200,19 @@ class Snapshot:
             documents: list[Document] = await cursor.to_list(limit)
         return documents
 
+    async def count(self, wanted: Mapping[str, Sequence[Filter]]) -> int:
+        """How many documents match any of their collection's filters, of all collections; 0 if none of the first.
+
+        One round trip, which is what a statement of a transaction costs. (`$unionWith` may not be used in one.)
+        """
+        (first, filters), *others = wanted.items()
+        stages: list[Document] = [{"$match": {"$or": [*filters]}}, {"$group": {"_id": None, "count": {"$sum": 1}}}]
+        for collection, each in others:
+            ids: list[Document] = [{"$match": {"$or": [*each]}}, {"$project": {"_id": 1}}]
+            stages.append({"$lookup": {"from": collection, "pipeline": ids, "as": f"in_{collection}"}})
+        found = await self.aggregate(first, stages, 1)
+        return sum(each["count"] + sum(len(each[f"in_{name}"]) for name, _ in others) for each in found)
+
 
 class Transaction(Snapshot):
     """One MongoDB transaction: reads of one snapshot, then writes, then `commit`."""
@@ -203,31 +226,31 @@ class Transaction(Snapshot):
 
         What touches all that matches goes first, then one bulk per collection in the order given.
         """
-        batches: dict[str, list[InsertOne[Document] | UpdateOne | DeleteOne]] = {}
-        updates: dict[str, int] = {}
+        batches: dict[str, list[Insert | Update | Delete]] = {}
         for write in writes:
-            batch = batches.setdefault(write.collection, [])
             match write:
-                case Insert(document=document):
-                    batch.append(InsertOne(document))
-                case Update(filter=filter_, update=update):
-                    batch.append(UpdateOne(filter_, update))
-                    updates[write.collection] = updates.get(write.collection, 0) + 1
-                case Delete(filter=filter_):
-                    batch.append(DeleteOne(filter_))
                 case UpdateAll(collection=collection, filter=filter_, update=update):
                     with translated():
                         await self._store[collection].update_many(filter_, update, session=self._session)
                 case DeleteAll(collection=collection, filter=filter_):
                     with translated():
                         await self._store[collection].delete_many(filter_, session=self._session)
+                case _:
+                    batches.setdefault(write.collection, []).append(write)
         for collection, batch in batches.items():
-            if not batch:
-                continue
-            with translated():
-                result = await self._store[collection].bulk_write(batch, ordered=True, session=self._session)
-            if result.matched_count != updates.get(collection, 0):
-                raise LostRace
+            inserts = [write.document for write in batch if isinstance(write, Insert)]
+            if len(inserts) == len(batch):
+                # The same command in the end, but the driver makes it of plain documents at less cost.
+                await self.insert(collection, inserts)
+            else:
+                await self._bulk(collection, batch)
+
+    async def _bulk(self, collection: str, batch: Sequence[Insert | Update | Delete]) -> None:
+        with translated():
+            operations = [_operation(write) for write in batch]
+            result = await self._store[collection].bulk_write(operations, ordered=True, session=self._session)
+        if result.matched_count != sum(isinstance(write, Update) for write in batch):
+            raise LostRace
 
     async def commit(self) -> None:
         """Commits, repeating commitTransaction alone while its outcome is unknown; raises OutcomeUnknown at last."""

@@ -2,74 +2,20 @@
 
 A `Cache` is fed everything one connection receives, in order. It never asks and never waits; what breaks a rule is
 written down in `violations`. A `Device` is a connection with such a cache that also loads what the cache lacks.
-`fresh_view` reads the same things anew over a connection of its own: the two must become equal.
+`tests.view` reads the same things anew over a connection of its own: the two must become equal.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from tests.client import PATIENCE, Client, Event, Received, Reply, RpcError
-
-Entity = dict[str, Any]
-
-PAGE = 100
-LARGEST_BATCH = 50
-DENSE = frozenset({"self", "channel", "user"})
-"""Kinds of scopes of which everything is visible, so that no rev may be missing."""
-
-AS_OF_THE_REPLY = frozenset({"num_members", "last_message_id", "full", "rev"})
-"""Fields of a server that no event keeps up to date."""
-
-Snapshot = dict[str, dict[str, Any]]
-
-
-def kind_of(scope: str) -> str:
-    return scope.partition(":")[0]
-
-
-@dataclass(frozen=True)
-class View:
-    """All that a user sees: `snapshot` is comparable to a cache's, `revs` are the scopes' heads it was read at."""
-
-    snapshot: Snapshot
-    revs: dict[str, int]
-
-
-@dataclass
-class _Order:
-    """Where one scope stands: the position a reply put it at, and the last event's rev."""
-
-    start: int | None = None
-    heard: int | None = None
-    more: bool = False
-    position: int | None = None
-
-    def begin(self, rev: int) -> None:
-        """A reply, or an event of another scope, names this scope's rev; only the first one counts."""
-        if self.position is None and self.heard is None:
-            self.start = self.position = rev
-
-    def take(self, event: Event, *, dense: bool) -> Iterator[str]:
-        """Moves on by one event of the scope; what that breaks comes out."""
-        if self.heard is not None:
-            if event.rev < self.heard:
-                yield f"rev {event.rev} after {self.heard}"
-            if event.rev == self.heard and not self.more:
-                yield f"rev {event.rev} twice"
-            if event.rev > self.heard and self.more:
-                yield f"rev {event.rev} before the last event of {self.heard}"
-        before = self.start if self.heard is None else self.heard
-        if dense and before is not None and event.rev > before + 1:
-            yield f"rev {event.rev} after {before}: missing"
-        self.heard = event.rev
-        self.more = bool(event.params.get("more"))
-        if not self.more:
-            self.position = max(event.rev, self.position or 0)
+from tests.order import DENSE, Order, kind_of
+from tests.view import Entity, Snapshot, View, as_shown, flat, page_of, stored
 
 
 @dataclass
@@ -79,24 +25,6 @@ class _Channel:
     server_id: str
     entity: Entity
     complete: bool = False
-
-
-def _flat(categories: list[Entity]) -> dict[str, Entity]:
-    """The channels of a `get_server_channels`, each with its category."""
-    return {
-        channel["id"]: {"id": channel["id"], "name": channel["name"], "category_id": category["id"]}
-        for category in categories
-        for channel in category["channels"]
-    }
-
-
-def _stored(server: Mapping[str, Any]) -> Entity:
-    return {name: value for name, value in server.items() if name not in AS_OF_THE_REPLY}
-
-
-def _message(message: Mapping[str, Any]) -> Entity:
-    """A message as every viewer has it: the nonce is its author's alone, and comes with the event only."""
-    return {name: value for name, value in message.items() if name != "nonce"}
 
 
 @dataclass
@@ -109,7 +37,7 @@ class Cache:
     servers: dict[str, Entity] = field(default_factory=dict)
     channels: dict[str, _Channel] = field(default_factory=dict)
     messages: dict[str, dict[int, Entity]] = field(default_factory=dict)
-    _orders: dict[str, _Order] = field(default_factory=dict)
+    _orders: dict[str, Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
     _scopes_of: dict[str, set[str]] = field(default_factory=dict)
@@ -126,7 +54,7 @@ class Cache:
         """What the cache holds, in the form of a `View`'s snapshot."""
         mine = {known: channel for known, channel in self.channels.items() if channel.server_id in self.servers}
         return {
-            "servers": {known: _stored(server) for known, server in self.servers.items()},
+            "servers": {known: stored(server) for known, server in self.servers.items()},
             "channels": {known: channel.entity for known, channel in mine.items()},
             "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in mine},
         }
@@ -151,8 +79,8 @@ class Cache:
 
     # Order.
 
-    def _order(self, scope: str) -> _Order:
-        return self._orders.setdefault(scope, _Order())
+    def _order(self, scope: str) -> Order:
+        return self._orders.setdefault(scope, Order())
 
     def _violate(self, what: str) -> None:
         self.violations.append(what)
@@ -175,7 +103,9 @@ class Cache:
             return
         if not self._told_of(event.scope):
             self._violate(f"{event.method} of {event.scope} before anything told of it")
-        for broken in self._order(event.scope).take(event, dense=kind_of(event.scope) in DENSE):
+        for broken in self._order(event.scope).take(
+            event.rev, more=bool(event.params.get("more")), dense=kind_of(event.scope) in DENSE
+        ):
             self._violate(f"{event.method} of {event.scope}: {broken}")
         handler = getattr(self, f"_{event.method}", None)
         if handler is not None:
@@ -238,8 +168,7 @@ class Cache:
     # Replies.
 
     def _apply_reply(self, reply: Reply) -> None:
-        form = "changed" if reply.result.get("full") is False else "replied"
-        handler = getattr(self, f"_{form}_{reply.method}", None)
+        handler = getattr(self, f"_replied_{reply.method}", None)
         if handler is not None:
             handler(reply.result, reply.params)
 
@@ -290,25 +219,6 @@ class Cache:
             self._replace(message)
         channel.complete = channel.complete or not (params["direction"] or result["has_more"])
 
-    # Replies to a `since`: only what changed.
-
-    def _changed_get_servers(self, result: Entity, _params: Entity) -> None:
-        if not self._not_older(f"self:{self.user_id}", result["rev"]):
-            return
-        for server_id in result["deleted"]:
-            self._forget_server(server_id)
-        for server in result["updated"]:
-            self.servers.setdefault(server["id"], server)
-
-    def _changed_get_message_chunk(self, result: Entity, params: Entity) -> None:
-        channel_id = params["channel_id"]
-        if not self._not_older(f"channel:{channel_id}", result["rev"]) or channel_id not in self.channels:
-            return
-        for message in result["updated"]:
-            self._replace(message)
-        for message_id in result["deleted"]:
-            self.messages.get(channel_id, {}).pop(message_id, None)
-
     def _replied_add_message(self, result: Entity, _params: Entity) -> None:
         """Absent, and not newer than what was heard: it was deleted since (a nonce used again, a reply come late)."""
         channel_id = result["channel_id"]
@@ -330,7 +240,7 @@ class Cache:
 
     def _replace_channels(self, server_id: str, categories: list[Entity]) -> None:
         self._channels_known.add(server_id)
-        listed = _flat(categories)
+        listed = flat(categories)
         for channel_id in self._channels_of(server_id):
             if channel_id not in listed:
                 del self.channels[channel_id]
@@ -356,7 +266,7 @@ class Cache:
         held = self.messages.setdefault(message["channel_id"], {})
         mine = held.get(message["id"])
         if mine is None or message["rev"] >= mine["rev"]:
-            held[message["id"]] = _message(message)
+            held[message["id"]] = as_shown(message)
 
 
 class Device:
@@ -427,51 +337,3 @@ class Device:
 
     async def close(self) -> None:
         await self.client.close()
-
-
-async def fresh_view(url: str, token: str) -> View:
-    """What the owner of the token sees now, read over a new connection with nothing but `get_*`."""
-    async with await Client.connect(url) as client:
-        opened, listed = await ask_all(client, [("authenticate", {"token": token}), ("get_servers", {})])
-        revs = {f"self:{opened['user']['id']}": listed["rev"]}
-        snapshot: Snapshot = {"servers": {}, "channels": {}, "messages": {}}
-        named = [{"server_id": server["id"]} for server in listed["servers"]]
-        replies = await ask_all(
-            client, [(method, server) for method in ("get_server", "get_server_channels") for server in named]
-        )
-        for server, channels in zip(replies[: len(named)], replies[len(named) :], strict=True):
-            snapshot["servers"][server["id"]] = _stored(server)
-            snapshot["channels"] |= _flat(channels["categories"])
-            revs[f"server:{server['id']}"] = server["rev"]
-        newest = [await client.send("get_message_chunk", **page_of(known)) for known in snapshot["channels"]]
-        for channel_id, page in zip(snapshot["channels"], await asyncio.gather(*newest), strict=True):
-            snapshot["messages"][channel_id] = await _all_messages(client, channel_id, page)
-            revs[f"channel:{channel_id}"] = page["rev"]
-        return View(snapshot, revs)
-
-
-async def ask_all(client: Client, calls: Sequence[tuple[str, Entity]]) -> list[Any]:
-    """The results of any number of calls in as few frames as there can be; the first error is raised."""
-    outcomes: list[Any] = []
-    for start in range(0, len(calls), LARGEST_BATCH):
-        outcomes += await client.batch(*calls[start : start + LARGEST_BATCH])
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return outcomes
-
-
-def page_of(channel_id: str, before: int = 0) -> Entity:
-    return {"channel_id": channel_id, "amount": PAGE, "anchor": before, "direction": False}
-
-
-async def _all_messages(client: Client, channel_id: str, page: Entity) -> dict[int, Entity]:
-    """All messages of a channel, given its newest page."""
-    messages: list[Entity] = page["messages"]
-    while page["has_more"]:
-        page = await client.call("get_message_chunk", **page_of(channel_id, messages[0]["id"]))
-        assert page["messages"]
-        messages = page["messages"] + messages
-    ids = [message["id"] for message in messages]
-    assert ids == sorted(set(ids)), f"pages of {channel_id} overlap or are out of order: {ids}"
-    return {message["id"]: _message(message) for message in messages}

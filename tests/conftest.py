@@ -25,13 +25,13 @@ _STATEFUL: dict[str, Any] = {
 }
 settings.register_profile(
     "default",
-    max_examples=30,
-    stateful_step_count=25,
+    max_examples=6,
+    stateful_step_count=20,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     **_STATEFUL,
 )
 settings.register_profile("shrink", max_examples=30, stateful_step_count=25, **_STATEFUL)
-settings.register_profile("thorough", max_examples=300, stateful_step_count=60, **_STATEFUL)
+settings.register_profile("thorough", max_examples=150, stateful_step_count=50, **_STATEFUL)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

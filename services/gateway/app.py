@@ -49,6 +49,7 @@ class Gateway:
 
     async def work(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._upstream.run())
             group.create_task(self._interest.run())
             group.create_task(self._visibility.run())
             group.create_task(self._sessions.run())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +11,8 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel
 
-from shared.affinity import ANNOUNCE, Replicas, pick, subject_at
+from services.gateway.under_way import UnderWay, Waiting
+from shared.affinity import ANNOUNCE, Replicas, alive_at, pick, subject_at
 from shared.bus import Bus, Headers, NoResponders, Reply
 from shared.errors import GuildwireError, Unavailable
 from shared.ids import new_trace
@@ -25,6 +28,7 @@ R = TypeVar("R", bound=BaseModel)
 
 HEADS_PER_REQUEST = 200
 _EPOCHS_REMEMBERED = 10
+_LOOK_EVERY = 0.5
 
 
 class Refused(Exception):
@@ -44,6 +48,8 @@ class Upstream:
         self._bus = bus
         self._settings = settings
         self._replicas = Replicas()
+        self._under_way = UnderWay()
+        self._without_key = itertools.count()
         self._epochs: list[str] = [""]
         self.on_new_epoch: Callable[[], None] = lambda: None
 
@@ -61,6 +67,22 @@ class Upstream:
         await self._bus.hear(
             ANNOUNCE, lambda payload: self._replicas.hear(payload.decode(errors="replace"), time.monotonic())
         )
+
+    async def run(self) -> None:
+        """Ends what waits for a replica that is dead, for which it would else wait until its time is up."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.gather(*(self._look_at(*each) for each in self._under_way.look().items()))
+
+    async def _look_at(self, instance: str, waiting: Waiting) -> None:
+        """Whether it lives. One that only says nothing may answer yet."""
+        try:
+            await self._bus.request(alive_at(instance), b"{}", {}, _LOOK_EVERY)
+        except NoResponders:
+            logger().warning("replica_dead", instance=instance, requests=len(waiting))
+            self._under_way.end(instance, waiting)
+        except Unavailable:
+            pass
 
     async def forward(
         self,
@@ -94,12 +116,18 @@ class Upstream:
     async def _request(
         self, method: Method[Any, Any], payload: bytes, headers: Headers, within: float, key: str | None
     ) -> Reply:
-        """Asks the key's own replica, or any when that one is gone: only *no responders* proves that nothing ran."""
-        if key is not None and self._settings.affinity == "on":
-            instance = pick(key, self._replicas.living(method.service, time.monotonic()))
+        """Asks the key's own replica, or any when that one is gone: only *no responders* proves that nothing ran.
+
+        What has no key goes to any of them, but to a known one: so that it is known of each request who has it.
+        """
+        if self._settings.affinity == "on":
+            instance = pick(
+                key or str(next(self._without_key)), self._replicas.living(method.service, time.monotonic())
+            )
             if instance is not None:
                 try:
-                    return await self._bus.request(subject_at(method.subject, instance), payload, headers, within)
+                    async with self._under_way.at(instance):
+                        return await self._bus.request(subject_at(method.subject, instance), payload, headers, within)
                 except NoResponders:
                     self._replicas.lose(method.service, instance)
         return await self._bus.request(method.subject, payload, headers, within)

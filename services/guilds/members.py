@@ -57,7 +57,7 @@ class Members:
             already = await change.find_one("members", {"server_id": server_id, "user_id": call.user_id})
             if already:
                 return views.server_view(await standing(change, server_id, call.user_id), change.head(scope).rev)
-            if await change.find_one("bans", {"server_id": server_id, "user_id": call.user_id}):
+            if await is_banned(change, server_id, call.user_id):
                 raise NotFound("invite")
             invite = await usable_invite(change, params.invite)
             await must_have_room(change, call.user_id)
@@ -165,6 +165,10 @@ async def must_have_room(change: Change, user_id: str) -> None:
     """Raises Conflict for who is in as many servers as one can be."""
     if len(await change.find("members", {"user_id": user_id}, MAX_SERVERS, projection={"_id": 1})) >= MAX_SERVERS:
         raise Conflict(f"One can be in at most {MAX_SERVERS} servers; leave one first.")
+
+
+async def is_banned(reader: Reader, server_id: str, user_id: str) -> bool:
+    return await reader.find_one("bans", {"server_id": server_id, "user_id": user_id}) is not None
 
 
 async def find_member(reader: Reader, server_id: str, user_id: str) -> Document:

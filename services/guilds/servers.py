@@ -6,7 +6,14 @@ from services.guilds import views
 from services.guilds.channels import new_channel
 from services.guilds.edits import differing, must_be_current
 from services.guilds.invites import usable_invite
-from services.guilds.members import MAX_SERVERS, find_member, find_user, must_have_room, new_member
+from services.guilds.members import (
+    MAX_SERVERS,
+    find_member,
+    find_user,
+    is_banned,
+    must_have_room,
+    new_member,
+)
 from services.guilds.remains import close_server
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
@@ -157,7 +164,7 @@ class Servers:
             if params.invite is not None:
                 invite = await usable_invite(snapshot, params.invite)
                 server = await snapshot.find_one("servers", {"_id": invite["server_id"]})
-                if server is None:
+                if server is None or await is_banned(snapshot, server["_id"], call.user_id):
                     raise NotFound("invite")
                 head = await head_within(snapshot, server_scope(server["_id"]))
                 call.holds(server_scope(server["_id"]).name, head.rev)

@@ -159,8 +159,7 @@ class Journal:
     async def _commit(self, transaction: Transaction, staged: Staged) -> None:
         if not staged.entries and not staged.writes:
             return
-        for entry in staged.entries:
-            self._bus.guard(entry.hint())
+        hints = self._publisher.hints(staged.entries)
         scopes = [entry.scope for entry in staged.entries]
         # Until the commit is confirmed nothing is known of these heads: whatever fails below, they are read again.
         self._heads.doubt(scopes)
@@ -173,7 +172,7 @@ class Journal:
         for entry in staged.entries:
             self._heads.confirmed(entry.scope, Head(entry.rev, entry.last_id))
             ENTRIES.labels(kind=entry.scope.kind).inc()
-        if staged.entries and await self._publisher.publish(staged.entries):
+        if hints and await self._publisher.publish(hints):
             self._publisher.settle(outbox_id)
 
     async def _insert_entries(self, transaction: Transaction, entries: list[Entry]) -> None:
@@ -186,16 +185,14 @@ class Journal:
         return Requirement("meta", {"_id": "epoch", "value": self._epoch.value})
 
     async def _check(self, transaction: Transaction, requires: Sequence[Requirement]) -> None:
-        """One query for all requirements of a collection; each names one document by its id, and differently."""
+        """One query for all requirements; each names one document by its id, and differently."""
         wanted: dict[str, dict[bytes, Filter]] = {}
         for requirement in requires:
             key = orjson.dumps(requirement.filter, option=orjson.OPT_SORT_KEYS)
             wanted.setdefault(requirement.collection, {})[key] = requirement.filter
-        for collection, filters in wanted.items():
-            query: Filter = {"$or": list(filters.values())}
-            found = await transaction.find(collection, query, len(filters), projection={"_id": 1})
-            if len(found) < len(filters):
-                raise LostRace
+        found = await transaction.count({collection: list(filters.values()) for collection, filters in wanted.items()})
+        if found < sum(map(len, wanted.values())):
+            raise LostRace
 
     async def _note_in_outbox(self, transaction: Transaction, entries: list[Entry]) -> object:
         if not entries:

@@ -25,6 +25,14 @@ _REPEAT_LIMIT = 200_000
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """An entry as it is published."""
+
+    entry: Entry
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Quiet:
     """A scope since its last commit: when that was, at which revision, and how often it was said again."""
 
@@ -73,7 +81,7 @@ class Repeats:
 
 
 class Publisher:
-    """Publishes committed entries. What it fails at stays in the outbox, and a sweeper repeats it."""
+    """Publishes hints of committed entries. What it fails at stays in the outbox, and a sweeper repeats it."""
 
     def __init__(self, store: Store, bus: Bus, epoch: Epoch) -> None:
         self._store = store
@@ -82,13 +90,20 @@ class Publisher:
         self._unsettled: deque[Any] = deque(maxlen=_UNSETTLED_LIMIT)
         self._repeats = Repeats()
 
-    async def publish(self, entries: Iterable[Entry]) -> bool:
+    def hints(self, entries: Iterable[Entry]) -> list[Hint]:
+        """Raises PayloadTooLarge for what NATS would not take: to be asked before anything is committed."""
+        hints = [Hint(entry, entry.hint(self._epoch.value)) for entry in entries]
+        for hint in hints:
+            self._bus.guard(hint.payload)
+        return hints
+
+    async def publish(self, hints: Iterable[Hint]) -> bool:
         """Hands the hints to NATS without waiting for it; False when they were not all taken."""
         now = time.monotonic()
         try:
-            for entry in entries:
-                self._repeats.committed(entry.scope, entry.rev, now)
-                await self._bus.publish(subject_of(entry.scope), entry.hint(self._epoch.value))
+            for hint in hints:
+                self._repeats.committed(hint.entry.scope, hint.entry.rev, now)
+                await self._bus.publish(subject_of(hint.entry.scope), hint.payload)
         except Exception as error:  # noqa: BLE001 - it is committed: whatever fails now must not look as if it were not
             PUBLISH_FAILURES.inc()
             if not isinstance(error, Unavailable):

@@ -52,7 +52,7 @@ class Sweeper:
             if now - self._seen[document["_id"]] < self._grace:
                 continue
             entries = await self._entries(document)
-            if await self._publisher.publish(entries):
+            if await self._publisher.publish(self._publisher.hints(entries)):
                 REPUBLISHED.inc(len(entries))
                 self._publisher.settle(document["_id"])
 

@@ -14,6 +14,9 @@ from guildwire_chat.login import Login
 from guildwire_chat.messages import MessageList, rows_of
 from guildwire_chat.store import Store
 from guildwire_chat.wording import safe, status
+from guildwire_chat.write import Write
+from textual.app import App, ComposeResult
+from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -85,6 +88,44 @@ async def test_a_wrong_password_is_said_to_be_one(system: System, tmp_path: Path
         assert isinstance(app.screen, Login)
 
 
+class OneLine(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield Write(select_on_focus=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.written.append(event.value)
+
+
+async def test_keys_that_come_at_once_take_effect_in_order() -> None:
+    app = OneLine()
+    async with app.run_test() as pilot:
+        keys = [*"blck", "backspace", "backspace", *"ack", "enter", *"tea", "home", *"not", "enter", *"mor"]
+        for key in keys:
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.query_one(Write).value == "mor", "all is typed")
+        app.post_message(Paste("e of\nit"))
+        await until(pilot, lambda: app.query_one(Write).value == "more of it", "it is pasted")
+    assert app.written == ["black", "nottea"]
+
+
+async def test_what_is_read_stays_in_sight_when_the_window_changes() -> None:
+    class Reading(App[None]):
+        def compose(self) -> ComposeResult:
+            yield MessageList(id="messages")
+
+    app = Reading()
+    async with app.run_test(size=(60, 10)) as pilot:
+        listed = app.query_one(MessageList)
+        listed.show(rows_of([message(n, n, content="ten letters" * 4) for n in range(1, 30)], [], {}, ME), anew=True)
+        for size in ((24, 10), (70, 30), (40, 8)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: listed.scroll_y == listed.max_scroll_y > 0, f"the end at {size}")
+
+
 def test_what_others_write_is_no_order_to_the_terminal() -> None:
     assert safe("a\x1b[2Jb\x07\u202ec\r\nd\te\x9b") == "a�[2Jb��c\nd    e�"
     assert safe("👩‍👧 می‌خواهم") == "👩‍👧 می‌خواهم"
@@ -117,4 +158,4 @@ def test_the_status_line_says_how_it_is(state: State, waiting: int, expected: st
 def test_the_status_line_says_since_when_it_is_not() -> None:
     line = status(State(Phase.OFFLINE, since=datetime(2026, 1, 1, 9, 30, tzinfo=UTC), why="It was lost."), 1).plain
     assert line.startswith(f"○ offline since {datetime(2026, 1, 1, 9, 30, tzinfo=UTC).astimezone():%H:%M:%S} (")
-    assert line.endswith("It was lost. · 1 message not sent yet")
+    assert line.endswith(") · 1 message not sent yet · trying again · It was lost.")

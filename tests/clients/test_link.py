@@ -43,6 +43,24 @@ async def test_it_comes_back_on_the_next_gateway_and_says_where_it_was() -> None
         assert second.asked("authenticate")[0]["members"] == ["s1"]
 
 
+async def test_it_is_online_when_the_last_of_a_large_cache_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def current(_session: Session, params: Json) -> Json:
+        return authenticated(params["scopes"])
+
+    monkeypatch.setattr("guildwire.cache.cache.LARGEST_CLAIM", 30)
+    async with Gateway(resume=current) as gateway, Client(gateway.url, cache=settled()) as client:
+        await client.start("t")
+        session = await gateway.session(0)
+        claims = len(client.cache.claims())
+        await eventually(lambda: len(gateway.asked("resume")) == claims - 1, "all of it is claimed")
+        for _ in range(claims - 1):
+            await client.ping()
+            assert client.state.phase is Phase.RESUMING
+            await session.tell("resumed")
+        await reaches(client, Phase.ONLINE)
+        assert claims > 2
+
+
 async def test_states_are_seen_in_order_with_why_and_since_when() -> None:
     async with Gateway() as gateway, Client(gateway.url, cache=settled()) as client:
         phases = [client.state.phase]

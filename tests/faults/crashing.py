@@ -22,7 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from shared.journal import Entry, Journal
-from shared.journal.publisher import Publisher
+from shared.journal.publisher import Hint, Publisher
 from shared.service import run_service
 from shared.store import Transaction
 
@@ -151,13 +151,14 @@ def _wrap_transaction(dooms: Dooms) -> None:
 def _wrap_publisher(dooms: Dooms) -> None:
     publish, clear = Publisher.publish, Publisher.clear
 
-    async def doomed_publish(self: Publisher, entries: Iterable[Entry]) -> bool:
-        entries = list(entries)
+    async def doomed_publish(self: Publisher, hints: Iterable[Hint]) -> bool:
+        hints = list(hints)
+        entries = [hint.entry for hint in hints]
         if dooms.awaits("between-hints", entries):
-            await publish(self, entries[:1])
+            await publish(self, hints[:1])
             await self._bus.flush()
             dooms.meet("between-hints", entries)
-        handed_over = await publish(self, entries)
+        handed_over = await publish(self, hints)
         dooms.meet("after-publish", entries)
         if dooms.awaits("after-flush", entries):
             await self._bus.flush()

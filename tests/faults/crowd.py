@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from tests.cache import Device, fresh_view
+from tests.cache import Device
 from tests.client import Client, RpcError
 from tests.rig import System, eventually
+from tests.view import fresh_view
 
 PATIENCE = 5.0
 """Seconds after which everybody must have heard of a change, or agree again after a fault."""
@@ -44,13 +45,16 @@ class Crowd:
     """Some devices, and what was acknowledged to them.
 
     They have `patience` seconds from an acknowledgement until the last of those concerned must have heard of the
-    change; `lags` are the seconds it took.
+    change; `lags` are the seconds it took. Whoever talks `rests` for so many seconds after each message.
     """
 
-    def __init__(self, system: System, devices: Sequence[Device], patience: float = PATIENCE) -> None:
+    def __init__(
+        self, system: System, devices: Sequence[Device], patience: float = PATIENCE, rests: float = _RESTS
+    ) -> None:
         self.system = system
         self.devices = list(devices)
         self.patience = patience
+        self.rests = rests
         self.lags: list[float] = []
         self.said: dict[str, tuple[str, int]] = {}
         """The channel and id of each message by its content, no two of which are the same."""
@@ -101,7 +105,11 @@ class Crowd:
 
     def talk(self, device: Device, channel_id: str) -> None:
         """The device begins to write, edit, delete and read in a channel, until `hush`."""
-        self._talking.append(asyncio.create_task(self._talk(device, channel_id)))
+        self.go_on(partial(self._talk, device, channel_id))
+
+    def go_on(self, doing: Callable[[int], Awaitable[object]]) -> None:
+        """It is done again and again, with a rest between, until `hush`, and told how often it was done before."""
+        self._talking.append(asyncio.create_task(self._go_on(doing)))
 
     async def hush(self) -> None:
         """All talk ends, its last message acknowledged."""
@@ -110,21 +118,22 @@ class Crowd:
         self._talking.clear()
         self._silence.clear()
 
-    async def _talk(self, device: Device, channel_id: str) -> None:
+    async def _go_on(self, doing: Callable[[int], Awaitable[object]]) -> None:
         for number in itertools.count():
             if self._silence.is_set():
                 return
-            message = await self.say(device, channel_id)
-            which = {"channel_id": channel_id, "message_id": message["id"]}
-            if number % 5 == 1:
-                await self._try(device, "update_message", **which, content=f"edited {message['content']}")
-            if number % 7 == 2:
-                await self._try(device, "delete_message", **which)
-            if number % 11 == 3:
-                await self._try(
-                    device, "get_message_chunk", channel_id=channel_id, amount=20, anchor=0, direction=False
-                )
-            await asyncio.sleep(_RESTS)
+            await doing(number)
+            await asyncio.sleep(self.rests)
+
+    async def _talk(self, device: Device, channel_id: str, number: int) -> None:
+        message = await self.say(device, channel_id)
+        which = {"channel_id": channel_id, "message_id": message["id"]}
+        if number % 5 == 1:
+            await self._try(device, "update_message", **which, content=f"edited {message['content']}")
+        if number % 7 == 2:
+            await self._try(device, "delete_message", **which)
+        if number % 11 == 3:
+            await self._try(device, "get_message_chunk", channel_id=channel_id, amount=20, anchor=0, direction=False)
 
     async def _try(self, device: Device, method: str, **params: Any) -> None:
         """Once: without a nonce, who does not know the outcome has to leave it at that."""

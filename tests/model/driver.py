@@ -178,6 +178,21 @@ class Collection:
         found = await self.find(filter_, limit=1, **options).to_list()
         return found[0] if found else None
 
+    def aggregate(self, stages: Sequence[Mapping[str, Any]], *, session: Session) -> Cursor:
+        """The one pipeline that is run on a collection: how many match, here and in those that are looked up."""
+        match, _group, *lookups = stages
+
+        def count() -> list[Document]:
+            state = self._database.view(session.now())
+            found = self._database.read(self._name, match["$match"], state)
+            looked_up = {}
+            for lookup in (stage["$lookup"] for stage in lookups):
+                wanted = lookup["pipeline"][0]["$match"]
+                looked_up[lookup["as"]] = self._database.read(lookup["from"], wanted, state)
+            return [{"count": len(found), **looked_up}] if found else []
+
+        return Cursor(self._driver, count)
+
     async def insert_many(self, documents: Sequence[Document], *, session: Session) -> None:
         def insert() -> None:
             for document in documents:

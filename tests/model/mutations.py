@@ -78,7 +78,7 @@ COMMITTING = (
             _JOURNAL,
             (
                 "            await transaction.commit()\n",
-                "            await self._publisher.publish(staged.entries)\n            await transaction.commit()\n",
+                "            await self._publisher.publish(hints)\n            await transaction.commit()\n",
             ),
         ),
     ),
@@ -104,7 +104,7 @@ COMMITTING = (
     Mutation(
         "a write is judged by the permissions that it is committed under",
         profile.REVOLVING,
-        _edit(_JOURNAL, ("if len(found) < len(filters):", "if False:")),
+        _edit(_JOURNAL, ("if found < sum(map(len, wanted.values())):", "if False:")),
     ),
 )
 
@@ -141,7 +141,7 @@ PUBLISHING = (
     Mutation(
         "heads are said again",
         profile.LOSSY,
-        _edit(_PUBLISHER, ("self._repeats.committed(entry.scope, entry.rev, now)", "pass")),
+        _edit(_PUBLISHER, ("self._repeats.committed(hint.entry.scope, hint.entry.rev, now)", "pass")),
     ),
     Mutation(
         "a sweep does not lower the head that is said again",

@@ -90,6 +90,9 @@ class Services:
         )
         return ({"entries": found[:_PAGE]},)
 
+    def _alive(self, _params: Params, _user: str) -> tuple[Any, ...]:
+        return ({},)
+
     def _get_server_view(self, _params: Params, _user: str) -> tuple[Any, ...]:
         state = self._state("get_server_view")
         channels = {str(channel["_id"]) for channel in self._database.read("channels", {}, state)}

@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cache import ask_all, page_of
 from tests.client import Client, RpcError
 from tests.rig import People, join, refused
+from tests.view import ask_all, page_of
 
 MIB = 1 << 20
 

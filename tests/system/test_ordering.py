@@ -6,9 +6,10 @@ import asyncio
 import itertools
 from typing import Any
 
-from tests.cache import Device, fresh_view
+from tests.cache import Device
 from tests.client import Client, RpcError
 from tests.rig import People, Room
+from tests.view import fresh_view
 
 
 async def contents(client: Client, channel_id: str) -> list[str]:

@@ -1,340 +1,32 @@
 """The one property above all: what a client built from replies and events equals what a fresh read shows.
 
-Random steps by three users with five devices on two gateways, alone or several at once. After each step every device
-must, as soon as it has heard all there is to hear, hold exactly what a new connection of its user reads, and each
-scope's revs must have come in order, once, none missing. What was acknowledged must stand there as acknowledged.
+Random steps by three users with five devices on two gateways, alone or several at once. The devices are the Python
+client's. They go at any moment, with their caches saved, and come back later on the other gateway; meanwhile people
+talk, the journal is pruned, all processes are ended and started anew. After each step every device that is here must
+come to hold exactly what a new connection of its user reads, and each scope's revs must have come in order, once, none
+missing. What was acknowledged must stand there as acknowledged. And coming back must cost what was missed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.cache import Device, View, fresh_view
-from tests.client import RpcError
-from tests.rig import People, Person, System, general
-
-DEVICES = ((0, 0), (0, 1), (1, 1), (1, 0), (2, 1))
-"""Each a user and the gateway it starts on."""
-
-MOST_SERVERS, MOST_CHANNELS = 3, 3
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one device does; `target` picks what it does it to, among what there is by then."""
-
-    kind: str
-    device: int
-    target: int
-    text: str
-
-
-@dataclass
-class Server:
-    """A server as the acknowledged steps made it."""
-
-    id: str
-    owner: int
-    invite: str
-    members: set[int]
-    channels: list[str]
-
-
-@dataclass
-class Message:
-    """A message as the acknowledged steps made it; `rev` is that of the last of them, `key` channel and id."""
-
-    key: tuple[str, int]
-    author: int
-    content: str
-    rev: int
-    deleted: bool = False
-
-
-@dataclass
-class Said:
-    """A message's nonce, to be used again."""
-
-    user: int
-    channel_id: str
-    content: str
-    nonce: str
-    id: int
-
-
-@dataclass
-class World:
-    """The users, their devices, and what has been acknowledged to them."""
-
-    system: System
-    people: list[Person] = field(default_factory=list)
-    devices: list[Device] = field(default_factory=list)
-    servers: list[Server] = field(default_factory=list)
-    messages: dict[tuple[str, int], Message] = field(default_factory=dict)
-    said: list[Said] = field(default_factory=list)
-    channels_added: dict[str, int] = field(default_factory=dict)
-    """The last rev of each server's scope that all its members hear."""
-    moving: set[tuple[int, str]] = field(default_factory=set)
-    """Who joins or leaves which server in the steps under way."""
-    deleting: set[tuple[str, int]] = field(default_factory=set)
-    """The messages that the steps under way would delete."""
-    replaced: list[Device] = field(default_factory=list)
-    views: list[View] = field(default_factory=list)
-    """What each user saw when it was last read; anew whenever something but a `get_*` has succeeded since."""
-    counter: itertools.count[int] = field(default_factory=itertools.count)
-
-    async def begin(self) -> None:
-        """The users, all their devices, and one server of the first two users."""
-        registering = People(self.system)
-        self.people = await registering.several(*["someone"] * (1 + DEVICES[-1][0]))
-        await registering.close()
-        self.devices = list(await asyncio.gather(*(self.connected(user, gateway) for user, gateway in DEVICES)))
-        await self.perform([Step("add_server", 0, 0, "first")])
-        await self.perform([Step("join", 2, 0, "")])
-
-    async def end(self) -> None:
-        await asyncio.gather(*(device.close() for device in self.devices))
-
-    async def connected(self, user: int, gateway: int) -> Device:
-        return await Device.connect(self.system.url(gateway), self.people[user].id, self.people[user].token)
-
-    # Steps. Each picks what it is about before its first await: before any other step of the same moment has an effect.
-
-    async def perform(self, steps: list[Step]) -> None:
-        """The steps, all at once; then everybody must agree."""
-        self.moving = {(self.user(step), self.pick_server(step).id) for step in steps if step.kind in {"join", "leave"}}
-        targets = [self.pick_message(step) for step in steps if step.kind == "delete"]
-        self.deleting = {message.key for message in targets if message}
-        async with asyncio.timeout(20):
-            await asyncio.gather(*(getattr(self, step.kind)(step) for step in steps))
-        await asyncio.gather(*(device.close() for device in self.replaced))
-        self.replaced.clear()
-        await self.check()
-
-    def user(self, step: Step) -> int:
-        return DEVICES[step.device][0]
-
-    def pick_server(self, step: Step) -> Server:
-        return self.servers[step.target % len(self.servers)]
-
-    def pick_channel(self, step: Step) -> str:
-        every = [channel for server in self.servers for channel in server.channels]
-        return every[step.target % len(every)]
-
-    def pick_message(self, step: Step) -> Message | None:
-        """One of the last dozen."""
-        every = list(self.messages.values())
-        return every[-1 - step.target % len(every)] if every else None
-
-    def server_of(self, channel_id: str) -> Server:
-        return next(server for server in self.servers if channel_id in server.channels)
-
-    async def ask(self, step: Step, method: str, **params: Any) -> tuple[Any, str]:
-        """The result, or the reason there is none."""
-        try:
-            result = await self.devices[step.device].client.call(method, **params)
-        except RpcError as error:
-            return None, error.reason
-        if not method.startswith("get_"):
-            self.views.clear()
-        return result, ""
-
-    def expect(self, step: Step, server: Server, reason: str, *due: str) -> None:
-        """Members get what is due, a result (``""``) or a reason; others `not_found`; who joins or leaves, either."""
-        moving = (self.user(step), server.id) in self.moving
-        allowed = set(due) if moving or self.user(step) in server.members else set()
-        if moving or self.user(step) not in server.members:
-            allowed.add("not_found")
-        assert reason in allowed, f"{step} got {reason or 'a result'}, not one of {allowed}"
-
-    async def add_server(self, step: Step) -> None:
-        if len(self.servers) >= MOST_SERVERS:
-            return
-        client = self.devices[step.device].client
-        made, reason = await self.ask(step, "add_server", name=f"server {step.text}")
-        assert not reason
-        invite = await client.call("add_invite", server_id=made["id"])
-        channel = await general(client, made["id"])
-        self.servers.append(Server(made["id"], self.user(step), invite["code"], {self.user(step)}, [channel]))
-
-    async def add_channel(self, step: Step) -> None:
-        server = self.pick_server(step)
-        if len(server.channels) >= MOST_CHANNELS:
-            return
-        made, reason = await self.ask(step, "add_channel", server_id=server.id, name=f"channel {step.text}")
-        self.expect(step, server, reason, "" if self.user(step) == server.owner else "forbidden")
-        if made:
-            server.channels.append(made["id"])
-            scope = f"server:{server.id}"
-            self.channels_added[scope] = max(made["rev"], self.channels_added.get(scope, 0))
-
-    async def join(self, step: Step) -> None:
-        server = self.pick_server(step)
-        joined, reason = await self.ask(step, "join_server", invite=server.invite)
-        assert not reason
-        assert joined["id"] == server.id
-        server.members.add(self.user(step))
-
-    async def leave(self, step: Step) -> None:
-        server, was_member = self.pick_server(step), self.user(step) in self.pick_server(step).members
-        _, reason = await self.ask(step, "leave_server", server_id=server.id)
-        if self.user(step) == server.owner:
-            assert reason == "conflict"
-            return
-        # Leaving twice succeeds; who never was a member may be told that there is no such server.
-        assert not reason or (reason == "not_found" and not was_member)
-        server.members.discard(self.user(step))
-
-    async def say(self, step: Step) -> None:
-        await self.add_message(step, self.pick_channel(step), f"{next(self.counter)} {step.text}")
-
-    async def say_twice(self, step: Step) -> None:
-        """The same nonce from all the user's devices at once, as a retry that overtakes: one message."""
-        channel_id, content = self.pick_channel(step), f"{next(self.counter)} {step.text}"
-        nonce = f"n{next(self.counter)}"
-        mine = [number for number, (user, _) in enumerate(DEVICES) if user == self.user(step)]
-        each = [Step(step.kind, number, step.target, step.text) for number in mine] * 2
-        ids = await asyncio.gather(*(self.add_message(one, channel_id, content, nonce) for one in each))
-        assert len(set(ids) - {None}) <= 1, f"{nonce} made the messages {ids}"
-
-    async def say_again(self, step: Step) -> None:
-        """A nonce used before, from any device of its user: the first outcome, whatever became of the message."""
-        mine = [said for said in self.said if said.user == self.user(step)]
-        if not mine:
-            return
-        said = mine[step.target % len(mine)]
-        params = {"channel_id": said.channel_id, "content": "something else", "nonce": said.nonce}
-        result, reason = await self.ask(step, "add_message", **params)
-        if result:
-            assert (result["id"], result["content"]) == (said.id, said.content)
-        else:
-            self.expect(step, self.server_of(said.channel_id), reason, "")
-
-    async def say_many(self, step: Step) -> None:
-        """A batch takes effect in its order."""
-        channel_id = self.pick_channel(step)
-        calls = [
-            ("add_message", {"channel_id": channel_id, "content": f"{next(self.counter)} {step.text}"})
-            for _ in range(4)
-        ]
-        outcomes = await self.devices[step.device].client.batch(*calls)
-        for outcome in outcomes:
-            failed = isinstance(outcome, RpcError)
-            self.expect(step, self.server_of(channel_id), outcome.reason if failed else "", "")
-            if not failed:
-                self.remember(step, outcome)
-        ids = [outcome["id"] for outcome in outcomes if not isinstance(outcome, RpcError)]
-        assert ids == sorted(ids)
-
-    async def add_message(self, step: Step, channel_id: str, content: str, nonce: str = "") -> int | None:
-        nonce = nonce or f"n{next(self.counter)}"
-        params = {"channel_id": channel_id, "content": content, "nonce": nonce}
-        result, reason = await self.ask(step, "add_message", **params)
-        self.expect(step, self.server_of(channel_id), reason, "")
-        if result is None:
-            return None
-        assert result["content"] == content
-        self.remember(step, result)
-        self.said.append(Said(self.user(step), channel_id, content, nonce, result["id"]))
-        return int(result["id"])
-
-    def remember(self, step: Step, result: dict[str, Any]) -> None:
-        """Takes over a message as it was acknowledged, unless a later state of it was."""
-        self.views.clear()
-        key = (result["channel_id"], result["id"])
-        known = self.messages.setdefault(key, Message(key, self.user(step), result["content"], result["rev"]))
-        if result["rev"] > known.rev:
-            known.content, known.rev = result["content"], result["rev"]
-
-    async def edit(self, step: Step) -> None:
-        if (message := self.pick_message(step)) is None:
-            return
-        mine, was_deleted = message.author == self.user(step), message.deleted
-        ids = {"channel_id": message.key[0], "message_id": message.key[1]}
-        result, reason = await self.ask(step, "update_message", **ids, content=f"{next(self.counter)} {step.text}")
-        due = {"not_found"} if was_deleted else {"" if mine else "forbidden"}
-        if message.key in self.deleting:
-            due.add("not_found")
-        self.expect(step, self.server_of(message.key[0]), reason, *due)
-        if result:
-            self.remember(step, result)
-
-    async def delete(self, step: Step) -> None:
-        """Deleting twice succeeds for who may delete at all; others may hear that it is gone."""
-        if (message := self.pick_message(step)) is None:
-            return
-        server, was_deleted = self.server_of(message.key[0]), message.deleted
-        allowed = self.user(step) in {message.author, server.owner}
-        ids = {"channel_id": message.key[0], "message_id": message.key[1]}
-        result, reason = await self.ask(step, "delete_message", **ids)
-        if allowed:
-            self.expect(step, server, reason, "")
-        elif was_deleted or message.key in self.deleting:
-            self.expect(step, server, reason, "", "forbidden", "not_found")
-        else:
-            self.expect(step, server, reason, "forbidden")
-        message.deleted = message.deleted or (allowed and result is not None)
-
-    async def read(self, step: Step) -> None:
-        """Pages and lists in the middle of it all, with a `since`; the cache takes them as any others."""
-        channel_id = self.pick_channel(step)
-        cache = self.devices[step.device].cache
-        known = cache.position(f"channel:{channel_id}") if step.target % 2 else 0
-        page = {"channel_id": channel_id, "amount": 1 + step.target, "anchor": 0, "direction": True, "since": known}
-        since = cache.position(f"self:{cache.user_id}") if step.target % 3 else 0
-        listing = asyncio.create_task(self.ask(step, "get_servers", since=since))
-        _, reason = await self.ask(step, "get_message_chunk", **page)
-        self.expect(step, self.server_of(channel_id), reason, "")
-        await listing
-
-    async def reconnect(self, step: Step) -> None:
-        """The device goes, and comes back later, on either gateway."""
-        anew = await self.connected(self.user(step), step.target % 2)
-        self.replaced.append(self.devices[step.device])
-        self.devices[step.device] = anew
-
-    # What must hold.
-
-    async def check(self) -> None:
-        """The database shows what was acknowledged, and every device what the database shows."""
-        if not self.views:
-            reads = (fresh_view(self.system.url(n % 2), person.token) for n, person in enumerate(self.people))
-            self.views = list(await asyncio.gather(*reads))
-        for user, view in enumerate(self.views):
-            self.check_acknowledged(user, view)
-        pairs = zip(self.devices, (user for user, _ in DEVICES), strict=True)
-        await asyncio.gather(*(device.equals(self.views[user], self.channels_added) for device, user in pairs))
-
-    def check_acknowledged(self, user: int, view: View) -> None:
-        """No less, and no more."""
-        for server in self.servers:
-            if (user, server.id) in self.moving:  # joined and left at once: either may have been the last
-                server.members.discard(user)
-                server.members |= {user} if server.id in view.snapshot["servers"] else set()
-        mine = [server for server in self.servers if user in server.members]
-        assert set(view.snapshot["servers"]) == {server.id for server in mine}
-        standing: dict[str, dict[int, str]] = {channel: {} for server in mine for channel in server.channels}
-        for message in self.messages.values():
-            if message.key[0] in standing and not message.deleted:
-                standing[message.key[0]][message.key[1]] = message.content
-        shown = {
-            channel: {number: message["content"] for number, message in held.items()}
-            for channel, held in view.snapshot["messages"].items()
-        }
-        assert shown == standing
-
+from tests.rig import SERVICES, System
+from tests.system.devices import DEVICES, Step
+from tests.system.world import World
 
 KINDS = (
     ["say"] * 6
-    + ["say_twice", "say_again", "say_many", "edit", "edit", "delete", "read", "reconnect"]
+    + ["say_twice", "say_again", "say_many", "edit", "edit", "delete", "read", "rename"]
     + ["add_server", "add_channel", "add_channel", "join", "join", "join", "leave"]
+    + ["renew", "go", "go", "go", "come", "come", "come", "prune", "restart"]
 )
 STEPS = st.builds(
     Step,
@@ -349,32 +41,49 @@ class Machine(RuleBasedStateMachine):
     """Hypothesis' side: it draws the steps, and an event loop of its own runs them."""
 
     system: System
+    directory: Path
 
     def __init__(self) -> None:
         super().__init__()
         self._runner = asyncio.Runner()
-        self._world = World(self.system)
+        self._world = World(self.system, self.directory)
+        self._failed = False
         try:
-            self._runner.run(self._world.begin())
+            self._run(self._world.begin())
         except BaseException:
             self.teardown()
             raise
 
     @rule(step=STEPS)
     def one(self, step: Step) -> None:
-        self._runner.run(self._world.perform([step]))
+        self._run(self._world.perform([step]))
 
     @rule(steps=st.lists(STEPS, min_size=2, max_size=6))
     def several_at_once(self, steps: list[Step]) -> None:
-        self._runner.run(self._world.perform(steps))
+        self._run(self._world.perform(steps))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._runner.run(work)
+        except BaseException:
+            self._failed = True
+            raise
 
     def teardown(self) -> None:
-        self._runner.run(self._world.end())
-        self._runner.close()
+        try:
+            if not self._failed:
+                self._runner.run(self._world.everybody_comes_back())
+        finally:
+            self._runner.run(self._world.end())
+            self._runner.close()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_every_cache_equals_a_fresh_read(system: System) -> None:
-    on_this_system = type("OnThisSystem", (Machine,), {"system": system})
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("affinity", ["on", "off"])
+def test_every_cache_equals_a_fresh_read(affinity: str, make_system: Callable[..., System], tmp_path: Path) -> None:
+    """With affinity off, and two of each service, what is written to one scope comes from all of them."""
+    replicas = dict.fromkeys(SERVICES, 2) if affinity == "off" else {}
+    system = make_system(replicas=replicas, env={"*": {"AFFINITY": affinity}}).start()
+    on_this_system = type("OnThisSystem", (Machine,), {"system": system, "directory": tmp_path})
     run_state_machine_as_test(on_this_system)

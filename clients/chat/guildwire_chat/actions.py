@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from guildwire import NotFound
 from guildwire.cache.entities import Entity
 
 from guildwire_chat.dialogs import Confirm, Show
@@ -35,8 +36,12 @@ Below it says what the connection is doing. A message that is still â€œsendingâ€
 
 
 async def join(chat: Chat, code: str) -> None:
-    server = await chat.chat.client.join_server(code.strip())
-    await open_server(chat, server["id"])
+    try:
+        server = await chat.chat.client.join_server(code.strip())
+    except NotFound:
+        chat.notify("No such invite: it is mistyped, expired or used up.", severity="error")
+    else:
+        await open_server(chat, server["id"])
 
 
 async def new_server(chat: Chat, name: str) -> None:

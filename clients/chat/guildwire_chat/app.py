@@ -21,8 +21,13 @@ class ChatApp(App[None]):
     TITLE = "Guildwire"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", priority=True)]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012 - textual declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (28, "-high")]  # noqa: RUF012
     CSS = """
-    .dialog { width: 64; max-width: 90%; height: auto; border: round $primary; padding: 1 2; background: $surface; }
+    .dialog { width: 72; max-width: 95%; height: auto; max-height: 100%; border: round $primary; padding: 1 2;
+              background: $surface; }
+    .long { height: auto; max-height: 1fr; }
+    .-low .dialog { padding: 0 2; }
     .title { text-style: bold; }
     .hint { color: $text-muted; }
     .buttons { height: auto; margin-top: 1; }
@@ -31,12 +36,15 @@ class ChatApp(App[None]):
     Input { border: round $primary-darken-2; background: transparent; }
     Input:focus { border: round $primary; }
     #problem { color: $warning; margin-top: 1; }
+    #write { border-title-color: $warning; }
     #rooms { width: 26; border-right: solid $primary-darken-2; background: $surface; scrollbar-size-vertical: 1; }
     #title { height: 1; padding: 0 1; background: $surface; }
     #messages { height: 1fr; border: none; padding: 0 1; background: $background; scrollbar-size-vertical: 1; }
     #messages > .option-list--option-disabled { text-style: none; }
     #below { height: 1; padding: 0 1; color: $warning; display: none; }
     #members { width: 26; height: 1fr; padding: 0 1; border-left: solid $primary-darken-2; background: $surface; }
+    .-narrow #rooms { width: 20; }
+    .-narrow #members { display: none; }
     ToastRack { dock: top; align: right top; }
     #status { height: 1; padding: 0 1; background: $surface; }
     """

@@ -252,7 +252,7 @@ class Chat(Screen[None]):
             if not self.channel_id and listed:
                 self.open_channel(listed[0])
             elif not listed:
-                self.query_one("#title", Static).update("You are in no server yet: F2 joins one, F3 makes one.")
+                self.query_one("#title", Static).update("In no server yet: F2 joins, F3 makes one.")
 
     @work(exclusive=True, group="messages")
     async def _load_messages(self, channel_id: str) -> None:
@@ -293,9 +293,8 @@ class Chat(Screen[None]):
 
     @on(Input.Submitted, "#write")
     def _written(self, event: Input.Submitted) -> None:
-        text = event.value.strip()
-        event.input.clear()
-        editing, self._editing = self._editing, None
+        text, editing = event.value.strip(), self._editing
+        self._edit(None)
         if not text:
             return
         if editing is not None:
@@ -319,7 +318,7 @@ class Chat(Screen[None]):
         elif what["author_id"] != self.chat.client.cache.user_id:
             self.notify("That message is not yours.", severity="warning")
         elif event.act == "edit":
-            self._editing = what
+            self._edit(what)
             write = self.query_one(Write)
             write.value = what["content"].replace("\n", " ")
             write.cursor_position = len(write.value)
@@ -337,8 +336,12 @@ class Chat(Screen[None]):
     @on(Write.CalledOff)
     def _stop_editing(self) -> None:
         if self._editing is not None:
-            self._editing = None
+            self._edit(None)
             self.query_one(Write).clear()
+
+    def _edit(self, message: Entity | None) -> None:
+        self._editing = message
+        self.query_one(Write).border_title = "Editing · Esc: leave it as it was" if message is not None else ""
 
     @on(MessageList.Left)
     @on(Rooms.Left)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
@@ -63,5 +63,6 @@ class Show(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(self._title, markup=False, classes="title")
-            yield Static(self._text, markup=False)
+            with VerticalScroll(classes="long"):
+                yield Static(self._text, markup=False)
             yield Static("Esc: close", classes="hint")

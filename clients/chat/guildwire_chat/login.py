@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 import re
+from typing import ClassVar
 
 from guildwire import Conflict, GuildwireError, Unauthenticated
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
@@ -18,6 +20,8 @@ from guildwire_chat.wording import trouble
 
 class Login(Screen[None]):
     """`why`: why one is asked again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+n", "register", "New account", priority=True)]
 
     class Done(Message):
         """The client is logged in."""
@@ -37,6 +41,7 @@ class Login(Screen[None]):
             with Horizontal(classes="buttons"):
                 yield Button("Log in", variant="primary", id="login", compact=True)
                 yield Button("New account", id="register", compact=True)
+            yield Static("Enter: log in · Ctrl+N: new account, with this name and password", classes="hint")
             yield Static(self._why, markup=False, id="problem")
         yield Footer()
 
@@ -49,6 +54,9 @@ class Login(Screen[None]):
             self.query_one("#password", Input).focus()
         else:
             self._enter("login")
+
+    def action_register(self) -> None:
+        self._enter("register")
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
@@ -74,7 +82,7 @@ class Login(Screen[None]):
             else:
                 await client.login(name, password, device=device)
         except Unauthenticated:
-            problem.update("Wrong name or wrong password. (New here? Choose “New account”.)")
+            problem.update("Wrong name or wrong password. New here? Ctrl+N makes the account.")
         except Conflict:
             problem.update("This name is taken: log in, or choose another.")
         except GuildwireError as error:

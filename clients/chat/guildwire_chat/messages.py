@@ -101,6 +101,12 @@ class MessageList(OptionList):
             self._replace_all(old, rows)
             self.call_after_refresh(self._go_to_end if self.follows else self._keep_place, from_end)
 
+    def on_resize(self) -> None:
+        """Lines break elsewhere now."""
+        from_end = self.virtual_size.height - self.scroll_y
+        self._replace_all(self._rows, self._rows)
+        self.call_after_refresh(self._go_to_end if self.follows else self._keep_place, from_end)
+
     def _replace_all(self, old: list[Row], rows: list[Row]) -> None:
         self._arranging = True
         marked = old[self.highlighted].key if self.highlighted is not None and self.highlighted < len(old) else ""

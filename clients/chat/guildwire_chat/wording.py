@@ -68,7 +68,7 @@ def status(state: State, waiting: int) -> Content:
     doing = f"trying {_host(state)} now" if state.phase is Phase.CONNECTING else _next_try(state)
     why = f" · {state.why}" if state.why else ""
     return Content.assemble(
-        (f"○ offline {since}", "$error"), (f" · {doing}", "$warning"), (why, "dim"), (unsent, "$warning")
+        (f"○ offline {since}", "$error"), (unsent, "$warning"), (f" · {doing}", "$warning"), (why, "dim")
     )
 
 

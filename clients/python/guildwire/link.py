@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from guildwire.cache.cache import Cache, Claim
 from guildwire.errors import Disconnected, InvalidParams, LoggedOut, Refused, Unauthenticated
 from guildwire.refresher import Refresher
 from guildwire.state import Phase, Status
-from guildwire.wire import Connection
+from guildwire.wire import Connection, OnEvent, OnReply
 
 TOKEN_REFUSED, SESSION_ENDED, ABUSE = 4001, 4002, 4009
 AUTHENTICATE_LATE, TOO_SLOW = 4003, 4008
@@ -32,6 +32,9 @@ FINISH_SECONDS = 2.0
 LONGEST_NOTICE = 60.0
 FORGOTTEN_AT_ONCE = 100
 
+Opener = Callable[[str, OnEvent, OnReply], Awaitable[Connection]]
+"""Opens a connection to a URL, as `Connection.open` does."""
+
 _log = logging.getLogger("guildwire")
 
 
@@ -47,10 +50,13 @@ class Link:
         self._backoff = Backoff(places=len(self._urls))
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
-        self._resumed = asyncio.Event()
+        self._replays = 0
+        """Claims whose missed events are still to come; each ends with a `resumed`."""
+        self._all_replayed = asyncio.Event()
         self._hurry = asyncio.Event()
         self._forgetting: set[asyncio.Task[None]] = set()
         self._refresher = Refresher(cache, self._ask, focus)
+        self._open: Opener = Connection.open
         cache.positions.on_stale = self._refresher.wake
         self.connection: Connection | None = None
         """Authenticated, and open as far as is known."""
@@ -84,12 +90,12 @@ class Link:
         """Connects and stays; returns why it ended, as a sentence."""
         self._status.enter(Phase.CONNECTING, url=self.url)
         self._leave_at = None
-        self._resumed.clear()
+        self._expect_replays(0)
         loop = asyncio.get_running_loop()
         began = loop.time()
         connection: Connection | None = None
         try:
-            connection = await Connection.open(self.url, self._on_event, self._on_reply)
+            connection = await self._open(self.url, self._on_event, self._on_reply)
             await self._enter(connection, token)
             await connection.closed()
         except Unauthenticated as error:
@@ -110,6 +116,7 @@ class Link:
         claims = self._cache.claims(self._focus()) or [Claim()]
         epoch, resumes = self._cache.epoch, bool(claims[0].scopes)
         self._cache.claimed(claims)
+        self._expect_replays(int(resumes))
         try:
             await connection.request("authenticate", {"token": token, **_resume(claims[0])})
         except InvalidParams:
@@ -117,6 +124,7 @@ class Link:
                 raise
             # A server that does not know `resume`: everything has to be asked for again.
             resumes = False
+            self._expect_replays(0)
             self._cache.disconnected()
             await connection.request("authenticate", {"token": token})
         self.connection = connection
@@ -125,25 +133,26 @@ class Link:
         if returning:
             for claim in claims[1:] if resumes else ():
                 await self._resume_more(connection, claim)
-            await self._catch_up(connection, resumes=resumes)
+            await self._catch_up(connection)
             if connection.is_open and not self._is_leaving():
                 self._status.enter(Phase.ONLINE, url=self.url)
         self._refresher.wake()
 
     async def _resume_more(self, connection: Connection, claim: Claim) -> None:
+        self._expect_replays(self._replays + 1)
         try:
             await connection.request("resume", _claimed(claim))
         except Refused as error:
+            self._expect_replays(self._replays - 1)
             _log.info("Asking for %d scopes one by one: %s", len(claim.scopes), error)
             self._cache.settled({"current": {}, "stale": list(claim.scopes), "gone": []}, claim)
 
-    async def _catch_up(self, connection: Connection, *, resumes: bool) -> None:
+    async def _catch_up(self, connection: Connection) -> None:
         """Waits for the missed events and for what is shown; the rest follows in the background."""
 
         async def everything() -> None:
             await self._refresher.caught_up()
-            if resumes:
-                await self._resumed.wait()
+            await self._all_replayed.wait()
 
         tasks = {asyncio.create_task(everything()), asyncio.create_task(connection.closed())}
         try:
@@ -151,6 +160,13 @@ class Link:
         finally:
             for task in tasks:
                 task.cancel()
+
+    def _expect_replays(self, amount: int) -> None:
+        self._replays = max(amount, 0)
+        if self._replays:
+            self._all_replayed.clear()
+        else:
+            self._all_replayed.set()
 
     async def _end(self, connection: Connection) -> None:
         if self._leaving is not None:
@@ -217,7 +233,7 @@ class Link:
         if name == "reconnect":
             self._told_to_leave(min(params["after_ms"] / 1000, LONGEST_NOTICE))
         elif name == "resumed":
-            self._resumed.set()
+            self._expect_replays(self._replays - 1)
         else:
             self._cache.event(name, params)
 

@@ -27,6 +27,8 @@ PING_SECONDS = 15.0
 BAD_DATA = 1007
 
 Params = Mapping[str, Any]
+OnEvent = Callable[[str, Params], None]
+OnReply = Callable[[str, Params, Any], None]
 
 _log = logging.getLogger("guildwire")
 
@@ -44,8 +46,8 @@ class Connection:
     def __init__(
         self,
         socket: ClientConnection,
-        on_event: Callable[[str, Params], None],
-        on_reply: Callable[[str, Params, Any], None],
+        on_event: OnEvent,
+        on_reply: OnReply,
     ) -> None:
         self._socket = socket
         self._on_event = on_event
@@ -60,8 +62,8 @@ class Connection:
     async def open(
         cls,
         url: str,
-        on_event: Callable[[str, Params], None] = lambda _name, _params: None,
-        on_reply: Callable[[str, Params, Any], None] = lambda _method, _params, _result: None,
+        on_event: OnEvent = lambda _name, _params: None,
+        on_reply: OnReply = lambda _method, _params, _result: None,
     ) -> Self:
         """Raises Disconnected if nobody answers there."""
         try:

@@ -60,15 +60,6 @@ class ServerUpdatedEvent(TypedDict):
     was: int
 
 
-class ServerClosedEvent(TypedDict):
-    """The server is deleted, as its own scope says it to the gateways; its members are told in their own."""
-
-    scope: str
-    rev: int
-    more: NotRequired[bool]
-    server_id: str
-
-
 class ServerDeletedEvent(TypedDict):
     """In `self`; it stands for all the server's channels too."""
 

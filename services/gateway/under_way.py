@@ -1,0 +1,50 @@
+"""What was asked of which replica and is not answered yet, so that nobody waits for one that is dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.errors import Unavailable
+
+Waiting = dict[asyncio.Timeout, None]
+"""Requests to one replica, the oldest first."""
+
+
+class UnderWay:
+    def __init__(self) -> None:
+        self._waiting: defaultdict[str, Waiting] = defaultdict(dict)
+        self._looked_at: dict[str, Waiting] = {}
+
+    @asynccontextmanager
+    async def at(self, instance: str) -> AsyncIterator[None]:
+        """Around a request to this replica: raises Unavailable when it is ended."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._waiting[instance][limit] = None
+                try:
+                    yield
+                finally:
+                    del self._waiting[instance][limit]
+                    if not self._waiting[instance]:
+                        del self._waiting[instance]
+        except TimeoutError:
+            raise Unavailable from None
+
+    def look(self) -> dict[str, Waiting]:
+        """What has waited ever since the last look, by replica."""
+        before, self._looked_at = self._looked_at, {name: waiting.copy() for name, waiting in self._waiting.items()}
+        both = {name: _common(waiting, before.get(name, {})) for name, waiting in self._looked_at.items()}
+        return {name: waiting for name, waiting in both.items() if waiting}
+
+    def end(self, instance: str, requests: Waiting) -> None:
+        """They fail at once; what was answered meanwhile stays answered."""
+        now = asyncio.get_running_loop().time()
+        for limit in _common(requests, self._waiting.get(instance, {})):
+            limit.reschedule(now)
+
+
+def _common(some: Waiting, others: Waiting) -> Waiting:
+    return {limit: None for limit in some if limit in others}

@@ -1,0 +1,57 @@
+"""Transactions on a real mongod: what they count, and what a session that failed leaves to the next."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from deploy.embedded import Mongod
+from shared.errors import LostRace
+from shared.settings import Settings
+from shared.store import Insert, Store, Update
+
+
+@pytest_asyncio.fixture
+async def store(mongod: Mongod) -> AsyncIterator[Store]:
+    store = Store(Settings(name="test", mongo_url=mongod.url, mongo_db="store"))
+    await store.prepare()
+    yield store
+    for name in ("meta", "servers", "messages"):
+        await store[name].delete_many({})
+    store.close()
+
+
+async def test_what_is_required_is_counted_over_collections_in_one_query(store: Store) -> None:
+    await store["meta"].insert_one({"_id": "epoch", "value": "a"})
+    await store["servers"].insert_many([{"_id": "s", "perm_rev": 1}, {"_id": "t", "perm_rev": 2}])
+    now, past = [{"_id": "epoch", "value": "a"}], [{"_id": "epoch", "value": "b"}]
+    servers = [{"_id": "s", "perm_rev": 1}, {"_id": "t", "perm_rev": 2}]
+    async with store.transaction() as transaction:
+        assert await transaction.count({"meta": now}) == 1
+        assert await transaction.count({"meta": now, "servers": servers}) == 3
+        assert await transaction.count({"meta": now, "servers": [servers[0], {"_id": "t", "perm_rev": 1}]}) == 2
+        assert await transaction.count({"meta": past, "servers": servers}) == 0
+        assert await transaction.count({"servers": servers, "meta": past}) == 2
+
+
+async def test_a_transaction_that_failed_leaves_nothing_to_the_next(store: Store) -> None:
+    def message(number: int) -> Insert:
+        return Insert("messages", {"channel_id": "c", "id": number})
+
+    for number in (1, 2):
+        async with store.transaction() as transaction:
+            await transaction.apply([message(number)])
+            await transaction.commit()
+        with pytest.raises(LostRace):
+            async with store.transaction() as transaction:
+                await transaction.apply([message(number + 2), message(number)])
+        with pytest.raises(LostRace):
+            async with store.transaction() as transaction:
+                await transaction.apply([message(number + 2), Update("messages", {"id": 9}, {"$set": {"x": 1}})])
+        async with store.transaction() as transaction:
+            await transaction.apply([message(number + 2)])
+        async with store.transaction() as transaction:
+            assert await transaction.find("messages", {"id": number + 2}, 1) == []
+    assert await store["messages"].count_documents({}) == 2

@@ -1,0 +1,96 @@
+"""What a user sees, read anew over a connection that keeps nothing: any cache must become equal to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.client import Client
+
+Entity = dict[str, Any]
+
+PAGE = 100
+_OF_A_SERVER = ("get_server", "get_server_channels", "get_server_roles")
+LARGEST_BATCH = 50
+AS_OF_THE_REPLY = frozenset({"num_members", "last_message_id", "full", "rev"})
+"""Fields of a server that no event keeps up to date."""
+
+Snapshot = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a user sees: `snapshot` is comparable to a cache's, `revs` are the scopes' heads it was read at."""
+
+    snapshot: Snapshot
+    revs: dict[str, int]
+
+
+def flat(categories: list[Entity]) -> dict[str, Entity]:
+    """The channels of a `get_server_channels`, each with its category."""
+    return {
+        channel["id"]: {"id": channel["id"], "name": channel["name"], "category_id": category["id"]}
+        for category in categories
+        for channel in category["channels"]
+    }
+
+
+def stored(server: Mapping[str, Any]) -> Entity:
+    return {name: value for name, value in server.items() if name not in AS_OF_THE_REPLY}
+
+
+def as_shown(message: Mapping[str, Any]) -> Entity:
+    """A message as every viewer has it: the nonce is its author's alone, and comes with the event only."""
+    return {name: value for name, value in message.items() if name != "nonce"}
+
+
+async def fresh_view(url: str, token: str) -> View:
+    """What the owner of the token sees now, read over a new connection with nothing but `get_*`."""
+    async with await Client.connect(url) as client:
+        opened, listed = await ask_all(client, [("authenticate", {"token": token}), ("get_servers", {})])
+        revs = {f"self:{opened['user']['id']}": listed["rev"]}
+        snapshot: Snapshot = {"servers": {}, "categories": {}, "channels": {}, "roles": {}, "messages": {}}
+        named = [{"server_id": server["id"]} for server in listed["servers"]]
+        replies = await ask_all(client, [(method, server) for server in named for method in _OF_A_SERVER])
+        for server, channels, roles in zip(*[iter(replies)] * len(_OF_A_SERVER), strict=True):
+            snapshot["servers"][server["id"]] = stored(server)
+            snapshot["categories"][server["id"]] = {
+                each["id"]: each["name"] for each in channels["categories"] if each["id"]
+            }
+            snapshot["channels"] |= flat(channels["categories"])
+            snapshot["roles"][server["id"]] = {role["id"]: role for role in roles["roles"]}
+            revs[f"server:{server['id']}"] = server["rev"]
+        newest = [await client.send("get_message_chunk", **page_of(known)) for known in snapshot["channels"]]
+        for channel_id, page in zip(snapshot["channels"], await asyncio.gather(*newest), strict=True):
+            snapshot["messages"][channel_id] = await _all_messages(client, channel_id, page)
+            revs[f"channel:{channel_id}"] = page["rev"]
+        return View(snapshot, revs)
+
+
+async def ask_all(client: Client, calls: Sequence[tuple[str, Entity]]) -> list[Any]:
+    """The results of any number of calls in as few frames as there can be; the first error is raised."""
+    outcomes: list[Any] = []
+    for start in range(0, len(calls), LARGEST_BATCH):
+        outcomes += await client.batch(*calls[start : start + LARGEST_BATCH])
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+def page_of(channel_id: str, before: int = 0) -> Entity:
+    return {"channel_id": channel_id, "amount": PAGE, "anchor": before, "direction": False}
+
+
+async def _all_messages(client: Client, channel_id: str, page: Entity) -> dict[int, Entity]:
+    """All messages of a channel, given its newest page."""
+    messages: list[Entity] = page["messages"]
+    while page["has_more"]:
+        page = await client.call("get_message_chunk", **page_of(channel_id, messages[0]["id"]))
+        assert page["messages"]
+        messages = page["messages"] + messages
+    ids = [message["id"] for message in messages]
+    assert ids == sorted(set(ids)), f"pages of {channel_id} overlap or are out of order: {ids}"
+    return {message["id"]: as_shown(message) for message in messages}
