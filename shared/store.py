@@ -299,7 +299,7 @@ class Store:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "outbox", "leases", "meta"):
+        for name in ("servers", "images", "outbox", "leases", "meta"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:

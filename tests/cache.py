@@ -15,6 +15,7 @@ from typing import Self
 
 from tests.client import PATIENCE, Client, Event, Received, Reply, RpcError
 from tests.order import DENSE, Order, kind_of
+from tests.structure import Structure, change
 from tests.view import Entity, Snapshot, View, as_shown, flat, page_of, stored
 
 
@@ -25,6 +26,7 @@ class _Channel:
     server_id: str
     entity: Entity
     complete: bool = False
+    rev: int = 0
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Cache:
     servers: dict[str, Entity] = field(default_factory=dict)
     channels: dict[str, _Channel] = field(default_factory=dict)
     messages: dict[str, dict[int, Entity]] = field(default_factory=dict)
+    structures: dict[str, Structure] = field(default_factory=dict)
     _orders: dict[str, Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
     _gone: set[str] = field(default_factory=set)
@@ -55,7 +58,9 @@ class Cache:
         mine = {known: channel for known, channel in self.channels.items() if channel.server_id in self.servers}
         return {
             "servers": {known: stored(server) for known, server in self.servers.items()},
+            "categories": {known: self._structure(known).names() for known in self.servers},
             "channels": {known: channel.entity for known, channel in mine.items()},
+            "roles": {known: self._structure(known).roles for known in self.servers},
             "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in mine},
         }
 
@@ -72,6 +77,8 @@ class Cache:
                 lacking.append(("get_server", {"server_id": server_id}))
             if server_id not in self._channels_known:
                 lacking.append(("get_server_channels", {"server_id": server_id}))
+            if not self._structure(server_id).roles_known:
+                lacking.append(("get_server_roles", {"server_id": server_id}))
         for channel_id, channel in self.channels.items():
             if not channel.complete:
                 lacking.append(("get_message_chunk", page_of(channel_id)))
@@ -110,6 +117,16 @@ class Cache:
         handler = getattr(self, f"_{event.method}", None)
         if handler is not None:
             handler(event)
+        server_id = event.scope.partition(":")[2]
+        if kind_of(event.scope) == "server" and server_id in self.servers:
+            self._note(self._structure(server_id).apply(event))
+
+    def _note(self, broken: str) -> None:
+        if broken:
+            self._violate(broken)
+
+    def _structure(self, server_id: str) -> Structure:
+        return self.structures.setdefault(server_id, Structure())
 
     def _told_of(self, scope: str) -> bool:
         """What I don't know I hear nothing of; while I have not loaded all, there may be channels I can't know."""
@@ -122,7 +139,8 @@ class Cache:
         server: Entity = params["server"]
         categories = params["channels"]
         self._add_server(server)
-        self._replace_channels(server["id"], categories["categories"] if isinstance(categories, dict) else categories)
+        self._replace_channels(server["id"], categories, params["scopes"][f"server:{server['id']}"])
+        self._structure(server["id"]).list_roles(params["roles"])
         for scope, rev in params["scopes"].items():
             self._begin(scope, rev)
         expected = {f"server:{server['id']}"} | {f"channel:{known}" for known in self._channels_of(server["id"])}
@@ -139,8 +157,38 @@ class Cache:
         channel: Entity = event.params["channel"]
         entity = {name: channel[name] for name in ("id", "name", "category_id")}
         known = self.channels.get(channel["id"])
-        self._put_channel(channel["server_id"], entity, complete=known is not None and known.complete)
+        complete = known is not None and known.complete
+        self._put_channel(channel["server_id"], entity, event.rev, complete=complete)
         self._begin(f"channel:{channel['id']}", event.params["at"])
+
+    def _channel_updated(self, event: Event) -> None:
+        channel = self.channels.get(event.params["channel_id"])
+        if channel is None:
+            if event.scope.partition(":")[2] in self._channels_known:
+                self._violate(f"channel_updated of {event.params['channel_id']}, which I don't see")
+            return
+        mine = {**channel.entity, "rev": channel.rev}
+        self._note(change(mine, event))
+        channel.rev = mine.pop("rev")
+        channel.entity = mine
+
+    def _channel_deleted(self, event: Event) -> None:
+        self._forget_channel(event.params["channel_id"])
+        self._drop(f"channel:{event.params['channel_id']}")
+
+    def _server_updated(self, event: Event) -> None:
+        if (server := self.servers.get(event.params["server_id"])) is not None:
+            self._note(change(server, event))
+
+    def _member_changed(self, event: Event) -> None:
+        server = self.servers.get(event.scope.partition(":")[2])
+        if server is not None and "me" in server and event.params["user_id"] == self.user_id:
+            self._note(change(server["me"], event))
+
+    def _role_deleted(self, event: Event) -> None:
+        server = self.servers.get(event.scope.partition(":")[2])
+        if server is not None and "me" in server:
+            server["me"]["roles"] = [role for role in server["me"]["roles"] if role != event.params["role_id"]]
 
     def _message_added(self, event: Event) -> None:
         message: Entity = event.params["message"]
@@ -169,7 +217,7 @@ class Cache:
 
     def _apply_reply(self, reply: Reply) -> None:
         handler = getattr(self, f"_replied_{reply.method}", None)
-        if handler is not None:
+        if handler is not None and reply.result.get("full") is not False:  # a delta is for whoever asked for it
             handler(reply.result, reply.params)
 
     def _not_older(self, scope: str, rev: int) -> bool:
@@ -208,8 +256,17 @@ class Cache:
 
     def _replied_get_server_channels(self, result: Entity, params: Entity) -> None:
         server_id = params["server_id"]
-        if server_id in self.servers and self._not_older(f"server:{server_id}", result["rev"]):
-            self._replace_channels(server_id, result["categories"])
+        if "user_id" in params or server_id not in self.servers:
+            return
+        if self._not_older(f"server:{server_id}", result["rev"]):
+            self._replace_channels(server_id, result["categories"], result["rev"])
+
+    def _replied_get_server_roles(self, result: Entity, params: Entity) -> None:
+        server_id = params["server_id"]
+        if "user_id" in params or server_id not in self.servers:
+            return
+        if self._not_older(f"server:{server_id}", result["rev"]):
+            self._structure(server_id).list_roles(result["roles"])
 
     def _replied_get_message_chunk(self, result: Entity, params: Entity) -> None:
         channel = self.channels.get(params["channel_id"])
@@ -238,8 +295,9 @@ class Cache:
     def _channels_of(self, server_id: str) -> list[str]:
         return [known for known, channel in self.channels.items() if channel.server_id == server_id]
 
-    def _replace_channels(self, server_id: str, categories: list[Entity]) -> None:
+    def _replace_channels(self, server_id: str, categories: list[Entity], rev: int) -> None:
         self._channels_known.add(server_id)
+        self._structure(server_id).list_categories(categories, rev)
         listed = flat(categories)
         for channel_id in self._channels_of(server_id):
             if channel_id not in listed:
@@ -247,19 +305,23 @@ class Cache:
         for channel_id, entity in listed.items():
             self._gone.discard(f"channel:{channel_id}")
             known = self.channels.get(channel_id)
-            self._put_channel(server_id, entity, complete=known is not None and known.complete)
+            self._put_channel(server_id, entity, rev, complete=known is not None and known.complete)
 
-    def _put_channel(self, server_id: str, entity: Entity, *, complete: bool) -> None:
-        self.channels[entity["id"]] = _Channel(server_id, entity, complete)
+    def _put_channel(self, server_id: str, entity: Entity, rev: int, *, complete: bool) -> None:
+        self.channels[entity["id"]] = _Channel(server_id, entity, complete, rev)
         self._scopes_of.setdefault(server_id, set()).add(f"channel:{entity['id']}")
 
     def _forget_server(self, server_id: str) -> None:
         self.servers.pop(server_id, None)
+        self.structures.pop(server_id, None)
         self._channels_known.discard(server_id)
         for channel_id in self._channels_of(server_id):
-            del self.channels[channel_id]
-            self.messages.pop(channel_id, None)
-            self._newest.pop(channel_id, None)
+            self._forget_channel(channel_id)
+
+    def _forget_channel(self, channel_id: str) -> None:
+        self.channels.pop(channel_id, None)
+        self.messages.pop(channel_id, None)
+        self._newest.pop(channel_id, None)
 
     def _replace(self, message: Entity) -> None:
         """A whole entity replaces mine if its rev is not older."""

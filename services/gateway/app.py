@@ -9,6 +9,7 @@ from aiohttp import web
 from services.gateway.dispatch import Parts
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
+from services.gateway.images import Images
 from services.gateway.interest import Interest
 from services.gateway.sessions import Sessions
 from services.gateway.socket import Sockets
@@ -33,6 +34,7 @@ class Gateway:
         self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
         entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions)
         self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance), self._visibility)
+        self._images = Images(upstream, settings)
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
         self._bus.on_doubt = self._doubt
@@ -69,6 +71,7 @@ class Gateway:
         app.router.add_get("/ws", self._sockets.handle)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        self._images.serve(app.router)
         return app
 
     async def _healthz(self, _request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ from services.guilds.remains import close_server
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
 from shared.ids import new_id
+from shared.images import must_be_uploaded
 from shared.journal import Change
 from shared.journal.entry import Entry, happened
 from shared.journal.reader import changes_since, head_within
@@ -58,6 +59,7 @@ class Servers:
 
     @handles(ADD_SERVER)
     async def add_server(self, call: Call, params: AddServer) -> Server:
+        await must_be_uploaded(self._store, params.image, "image")
         server_id, everyone_id = new_id(), new_id()
         scope, mine = server_scope(server_id), self_scope(call.user_id)
         async with self._journal.change(call.origin, scope, mine) as change:
@@ -118,6 +120,7 @@ class Servers:
             changed = differing(here.server, params.changes.wanted())
             if not changed:
                 return views.server_view(here, change.head(scope).rev)
+            await must_be_uploaded(self._store, changed.get("image"), "changes.image")
             rev = change.rev(scope)
             written = {**changed, "rev": rev}
             if "owner_id" in changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.errors import NotFound
+from shared.images import must_be_uploaded
 from shared.journal import Append, Head, Written
 from shared.journal.reader import read_heads
 from shared.member_names import renamed
@@ -63,6 +64,7 @@ class Profiles:
         changed: dict[str, Any] = {name: value for name, value in wanted.items() if before[name] != value}
         if not changed:
             return profile(before, call.user_id)
+        await must_be_uploaded(self._store, changed.get("image"), "changes.image")
 
         def write(head: Head) -> Written[User]:
             rev = head.rev + 1

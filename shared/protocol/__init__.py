@@ -5,7 +5,20 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, ban, category, channel, connection, internal, invite, member, message, role, server
+from shared.protocol import (
+    account,
+    ban,
+    category,
+    channel,
+    connection,
+    image,
+    internal,
+    invite,
+    member,
+    message,
+    role,
+    server,
+)
 from shared.protocol.contract import Event, Method
 
 _MODULES: tuple[ModuleType, ...] = (
@@ -19,6 +32,7 @@ _MODULES: tuple[ModuleType, ...] = (
     invite,
     ban,
     message,
+    image,
     internal,
 )
 

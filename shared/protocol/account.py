@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from shared.protocol.contract import Delta, Empty, Entity, Event, Method, NoParams, Params
-from shared.protocol.fields import Date, DisplayName, Id, Password, Rev, StatusText, Title, Token, UserName
+from shared.protocol.fields import Date, DisplayName, Id, ImageHash, Password, Rev, StatusText, Title, Token, UserName
 
 SESSION_ENDED_SUBJECT = "session.ended"
 """On NATS, with the session's id: a hint to every gateway that its sockets are to be closed."""
@@ -130,9 +130,10 @@ class UserList(Entity):
 
 
 class UserChanges(Params):
-    """`null` clears `status_text`; a display name cannot be cleared."""
+    """`null` clears `status_text` and `image`; a display name cannot be cleared."""
 
     display_name: DisplayName | None = None
+    image: ImageHash | None = None
     status_text: StatusText | None = None
 
     @field_validator("display_name")

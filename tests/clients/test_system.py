@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import pytest
 import pytest_asyncio
-from guildwire import Cache, Client, Disconnected, LoggedOut, Outbox, Phase
+from guildwire import Cache, Client, Disconnected, InvalidParams, LoggedOut, Outbox, Phase
+from PIL import Image
 
+from tests.pictures import flag, saved
 from tests.rig import People, Person, System, eventually
 
 Picture = dict[str, Any]
@@ -164,6 +169,25 @@ async def test_an_ended_session_logs_its_client_out(crowd: Crowd) -> None:
         except LoggedOut:
             continue
         raise AssertionError("still logged in")
+
+
+async def test_an_image_is_uploaded_named_and_shown(crowd: Crowd) -> None:
+    _, ann, bob_is, bob, server_id, _ = await crowd.room(0, 1)
+    image = await ann.upload_image(saved(flag(200, 100), "PNG"))
+    await ann.update_server(server_id, {"image": image})
+    await eventually(lambda: bob.cache.servers[server_id].entity["image"] == image, "bob sees it")
+    await bob.update_user({"image": image})
+    await assert_equals_fresh(crowd, bob_is, bob)
+    async with aiohttp.ClientSession() as web, web.get(bob.image_url(image, 64)) as response:
+        assert Image.open(io.BytesIO(await response.read())).size == (64, 32)
+    for wrong, why in ((b"hello", "wrong_type"), (bytes(9 << 20), "too_large")):
+        with pytest.raises(InvalidParams) as caught:
+            await ann.upload_image(wrong)
+        assert caught.value.data["why"] == why
+        assert "image" in caught.value.fields
+    await ann.logout()
+    with pytest.raises(LoggedOut):
+        await ann.upload_image(b"hello")
 
 
 async def test_nobody_answers(crowd: Crowd) -> None:

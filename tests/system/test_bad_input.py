@@ -41,7 +41,8 @@ class Field:
 
     def bad(self) -> Iterator[Any]:
         yield from OPERATORS
-        yield from (sample for sample in ({}, [], ["x"]) if sample not in self.fine)
+        empty: list[Any] = [{}, [], ["x"]]
+        yield from (sample for sample in empty if sample not in self.fine)
         samples: list[Any] = ["7", 7, 1.5, True]
         yield from (sample for sample in samples if type(sample) not in self.own)
         yield from self.wrong
@@ -218,8 +219,8 @@ def valid(room: Room, method: str) -> dict[str, Any]:
 
 
 def stored(system: System) -> dict[str, int]:
-    names = ("users", "sessions", "servers", "channels", "categories", "roles", "members", "invites", "bans")
-    names += ("messages", "journal", "nonces")
+    guilds = ["servers", "channels", "categories", "roles", "members", "invites", "bans"]
+    names = ["users", "sessions", *guilds, "messages", "journal", "nonces"]
     return {name: system.db[name].count_documents({}) for name in names}
 
 

@@ -110,17 +110,16 @@ async def test_who_may_give_which_roles(people: People) -> None:
     """Only those below one's own highest, and nothing one lacks; also to and from oneself."""
     room = await people.room()
     carl, carl_is = await third(people, room)
-    assert carl
     weak = await promote(room, "kick_members")
     strong = await promote(room, "ban_members")
     await give(room, [])
     mine = await promote(room, "manage_roles", "kick_members", position=0.9)
     high = await promote(room, position=2)
     await give(room, [mine["id"]])
-    to_carl = {"server_id": room.server_id, "user_id": carl_is.id}
 
-    async def given(*roles: dict[str, Any], by: Client = room.member, **named: Any) -> Any:
-        return await by.call("update_member", **(named or to_carl), changes={"roles": [role["id"] for role in roles]})
+    async def given(*roles: dict[str, Any], by: Client = room.member, to: str = carl_is.id) -> Any:
+        changes = {"roles": [role["id"] for role in roles]}
+        return await by.call("update_member", server_id=room.server_id, user_id=to, changes=changes)
 
     refusal = await refused(given(strong))
     assert refusal.data["needs"] == "ban_members"
@@ -136,9 +135,8 @@ async def test_who_may_give_which_roles(people: People) -> None:
     assert (await given(weak, high, by=room.owner))["roles"]
     assert (await refused(given(weak))).code == 4030  # nor is taken what is above
     assert (await refused(given(high, by=carl))).data["needs"] == "manage_roles"
-    oneself = {"server_id": room.server_id, "user_id": room.member_is.id}
-    assert (await refused(given(**oneself))).code == 4030
-    assert set((await given(mine, weak, **oneself))["roles"]) == {mine["id"], weak["id"]}
+    assert (await refused(given(to=room.member_is.id))).code == 4030
+    assert set((await given(mine, weak, to=room.member_is.id))["roles"]) == {mine["id"], weak["id"]}
 
 
 async def test_odd_roles_are_refused(people: People) -> None:

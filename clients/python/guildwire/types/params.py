@@ -52,9 +52,10 @@ class GetUsersParams(TypedDict):
 
 
 class UserChangesParams(TypedDict):
-    """`null` clears `status_text`; a display name cannot be cleared."""
+    """`null` clears `status_text` and `image`; a display name cannot be cleared."""
 
     display_name: NotRequired[str | None]
+    image: NotRequired[str | None]
     status_text: NotRequired[str | None]
 
 
