@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 
 from docs.contracts import public_events, public_methods, reasons, replies
 from docs.examples import Examples, Step
-from docs.words import AUDIENCES, EVENT_NOTES, PURPOSES, SCOPES, WHEN
+from docs.words import AUDIENCES, EVENT_NOTES, PURPOSES, SCOPES, UNSCOPED, WHEN
 from shared import errors
 from shared.protocol.contract import Event, Method
 
@@ -107,7 +107,7 @@ def _sends(event: type[Event]) -> Node:
         "action": "send",
         "channel": {"$ref": "#/channels/socket"},
         "messages": [{"$ref": f"{_IN_CHANNEL}{event.name}"}],
-        "x-told-to": AUDIENCES[event.audience] if event.scoped else "the connection it is about",
+        "x-told-to": AUDIENCES[event.audience] if event.scoped else UNSCOPED[event.name],
     }
     if event.scoped:
         operation["x-scope"] = f"{SCOPES[event.name]}:<id>"
@@ -207,7 +207,14 @@ class _Schemas(GenerateJsonSchema):
         made = super().model_schema(schema)
         if self.mode == "serialization":
             made.pop("additionalProperties", None)
+            if schema.get("serialization"):  # it leaves out what is not there
+                fields = schema["cls"].model_fields.items()
+                made["required"] = [name for name, field in fields if field.is_required()]
         return made
+
+    def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
+        """What a model's own serialiser makes has the model's fields."""
+        return None if schema["type"] == "function-wrap" else super().ser_schema(schema)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema

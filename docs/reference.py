@@ -9,7 +9,7 @@ from docs.contracts import Section, public_events, public_methods, reasons, repl
 from docs.examples import Examples, Heard, Step
 from docs.layout import layout
 from docs.schema_words import Schema, link, type_words, without_null
-from docs.words import AUDIENCES, EVENT_NOTES, PURPOSES, SCOPES, WHEN
+from docs.words import AUDIENCES, EVENT_NOTES, PURPOSES, SCOPES, UNSCOPED, WHEN
 from shared import errors
 from shared.protocol.contract import Event, Method
 
@@ -139,6 +139,8 @@ def _event(event: type[Event], examples: Examples) -> Iterator[str]:
     yield f"### {event.name}\n"
     if event.scoped:
         yield f"In `{SCOPES[event.name]}:<id>`. Told to {AUDIENCES[event.audience]}.\n"
+    else:
+        yield f"In no scope, without `rev`. Told to {UNSCOPED[event.name]}.\n"
     yield from (f"{text}\n" for text in (schema.get("description"), EVENT_NOTES.get(event.name)) if text)
     yield from _fields(schema)
     causes = examples.causes(event.name)

@@ -8,6 +8,9 @@ TITLES = {
     "connection": "Connections",
     "account": "Accounts and users",
     "category": "Categories",
+    "typing_sign": "Typing",
+    "read": "Read states",
+    "direct": "Direct channels",
 }
 """The heading over what a module of contracts declares, where it is not simply its name in the plural."""
 
@@ -79,6 +82,21 @@ PURPOSES = {
     "is not given. A page may be shorter than `amount`, for no reply is larger than 512 KiB: `has_more` tells.",
     "update_message": "Changes the text. `forbidden` to all but the author. The same text again changes nothing.",
     "delete_message": "Deletes a message; twice is once. Needs `manage_messages` for another's.",
+    "add_reaction": "Adds your reaction to a message; twice is once. Needs `add_reactions`. "
+    "`conflict`: the message has 20 kinds already.",
+    "delete_reaction": "Takes your reaction back; twice is once.",
+    "start_typing": "Tells those who see the channel that you are typing. Needs `send_messages`. Say it again every "
+    "few seconds: what comes within 3 s of the last is not passed on.",
+    "get_read_states": "How far you have read, and how many messages beyond name you. Where you have read nothing "
+    "since you joined, that is the last message of then. `conflict`: too many for one reply; ask by `server_id`.",
+    "update_read_state": "Says how far you have read. It never moves backwards: a lower id changes nothing. Your own "
+    "messages are read without it.",
+    "get_direct_channels": "The direct channels that you have open.",
+    "add_direct_channel": "Opens the channel between you and these people, the same one each time; they hear of it "
+    "with the first message. `forbidden`: one of them is neither your friend nor in a server with you. `conflict`: "
+    "you have 500 open already.",
+    "leave_direct_channel": "Closes a channel of two until its next message; takes you out of one of more, until "
+    "somebody adds the same people anew. Twice is once.",
 }
 """What each method does."""
 
@@ -115,6 +133,13 @@ REFUSALS = {
     "delete_ban": ("forbidden", "not_found"),
     "get_bans": ("forbidden", "not_found"),
     "add_message": ("forbidden", "not_found"),
+    "add_reaction": ("forbidden", "not_found", "conflict"),
+    "delete_reaction": ("not_found",),
+    "start_typing": ("forbidden", "not_found"),
+    "get_read_states": ("not_found", "conflict"),
+    "update_read_state": ("not_found",),
+    "add_direct_channel": ("forbidden", "not_found", "conflict"),
+    "leave_direct_channel": ("not_found",),
     "get_message_chunk": ("not_found",),
     "update_message": ("forbidden", "not_found"),
     "delete_message": ("forbidden", "not_found"),
@@ -141,6 +166,9 @@ SCOPES = {
     "message_added": "channel",
     "message_changed": "channel",
     "message_deleted": "channel",
+    "read_changed": "self",
+    "direct_channel_added": "self",
+    "direct_channel_deleted": "self",
 }
 """The kind of scope that each event belongs to."""
 
@@ -158,6 +186,13 @@ AUDIENCES = {
     Audience.MEMBERS: "connections that loaded the server's members, and the member it is about",
     Audience.VIEWERS: "every connection of who sees it",
 }
+
+UNSCOPED = {
+    "typing_started": "every connection that sees the channel",
+    "resumed": "the connection that comes back",
+    "forgotten": "the connection that has heard of too many",
+}
+"""Who is told of an event that belongs to no scope."""
 
 WHEN = {
     "parse_error": "The frame is not JSON.",

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.cache_of_self import CacheOfSelf
 from tests.client import PATIENCE, Client, Event, Received, Reply, RpcError
 from tests.order import DENSE, Order, kind_of
 from tests.structure import Structure, change
@@ -30,15 +32,13 @@ class _Channel:
 
 
 @dataclass
-class Cache:
+class Cache(CacheOfSelf):
     """One user's model on one connection; feed it with `apply`."""
 
-    user_id: str
     violations: list[str] = field(default_factory=list)
     listed: bool = False
     servers: dict[str, Entity] = field(default_factory=dict)
     channels: dict[str, _Channel] = field(default_factory=dict)
-    messages: dict[str, dict[int, Entity]] = field(default_factory=dict)
     structures: dict[str, Structure] = field(default_factory=dict)
     _orders: dict[str, Order] = field(default_factory=dict)
     _channels_known: set[str] = field(default_factory=set)
@@ -61,7 +61,8 @@ class Cache:
             "categories": {known: self._structure(known).names() for known in self.servers},
             "channels": {known: channel.entity for known, channel in mine.items()},
             "roles": {known: self._structure(known).roles for known in self.servers},
-            "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in mine},
+            "messages": {known: dict(sorted(self.messages.get(known, {}).items())) for known in (*mine, *self.directs)},
+            "directs": dict(self.directs),
         }
 
     def position(self, scope: str) -> int:
@@ -82,7 +83,10 @@ class Cache:
         for channel_id, channel in self.channels.items():
             if not channel.complete:
                 lacking.append(("get_message_chunk", page_of(channel_id)))
-        return lacking
+        if not self.directs_listed:
+            lacking.append(("get_direct_channels", {}))
+        incomplete = self.directs.keys() - self.complete_directs
+        return lacking + [("get_message_chunk", page_of(channel_id)) for channel_id in sorted(incomplete)]
 
     # Order.
 
@@ -111,7 +115,7 @@ class Cache:
         if not self._told_of(event.scope):
             self._violate(f"{event.method} of {event.scope} before anything told of it")
         for broken in self._order(event.scope).take(
-            event.rev, more=bool(event.params.get("more")), dense=kind_of(event.scope) in DENSE
+            event.rev, more=bool(event.params.get("more")), dense=self._is_dense(event.scope)
         ):
             self._violate(f"{event.method} of {event.scope}: {broken}")
         handler = getattr(self, f"_{event.method}", None)
@@ -127,6 +131,10 @@ class Cache:
 
     def _structure(self, server_id: str) -> Structure:
         return self.structures.setdefault(server_id, Structure())
+
+    def _is_dense(self, scope: str) -> bool:
+        """In a direct channel there are entries for gateways alone: somebody left."""
+        return kind_of(scope) in DENSE and scope.partition(":")[2] not in self.directs
 
     def _told_of(self, scope: str) -> bool:
         """What I don't know I hear nothing of; while I have not loaded all, there may be channels I can't know."""
@@ -199,6 +207,8 @@ class Cache:
             self._violate(f"message {message['id']} of {event.scope} after {self._newest[channel_id]}")
         self._newest[channel_id] = message["id"]
         self._replace(message)
+        if message["author_id"] == self.user_id:
+            self._read(channel_id, message["id"])
 
     def _message_changed(self, event: Event) -> None:
         params = event.params
@@ -207,7 +217,10 @@ class Cache:
             return
         if mine["rev"] != params["was"]:
             self._violate(f"message {params['message_id']} is stale: at {mine['rev']}, changed from {params['was']}")
-        mine.update(params["changes"])
+        changes = dict(params["changes"])
+        if "reactions" in changes:
+            changes["reactions"] = _reactions(mine, changes["reactions"], params["reaction"], self.user_id)
+        mine.update(changes)
         mine["rev"] = event.rev
 
     def _message_deleted(self, event: Event) -> None:
@@ -269,17 +282,21 @@ class Cache:
             self._structure(server_id).list_roles(result["roles"])
 
     def _replied_get_message_chunk(self, result: Entity, params: Entity) -> None:
-        channel = self.channels.get(params["channel_id"])
-        if not self._not_older(f"channel:{params['channel_id']}", result["rev"]) or channel is None:
+        channel_id = params["channel_id"]
+        if not self._not_older(f"channel:{channel_id}", result["rev"]) or not self._is_listed(channel_id):
             return
         for message in result["messages"]:
             self._replace(message)
-        channel.complete = channel.complete or not (params["direction"] or result["has_more"])
+        if not (params["direction"] or result["has_more"]):
+            if channel_id in self.directs:
+                self.complete_directs.add(channel_id)
+            else:
+                self.channels[channel_id].complete = True
 
     def _replied_add_message(self, result: Entity, _params: Entity) -> None:
         """Absent, and not newer than what was heard: it was deleted since (a nonce used again, a reply come late)."""
         channel_id = result["channel_id"]
-        if channel_id not in self.channels:
+        if not self._is_listed(channel_id):
             return
         if result["id"] in self.messages.get(channel_id, {}) or result["rev"] > self.position(f"channel:{channel_id}"):
             self._replace(result)
@@ -291,6 +308,9 @@ class Cache:
     def _add_server(self, server: Entity) -> None:
         self._gone.discard(f"server:{server['id']}")
         self.servers[server["id"]] = server
+
+    def _is_listed(self, channel_id: str) -> bool:
+        return channel_id in self.channels or channel_id in self.directs
 
     def _channels_of(self, server_id: str) -> list[str]:
         return [known for known, channel in self.channels.items() if channel.server_id == server_id]
@@ -321,6 +341,7 @@ class Cache:
     def _forget_channel(self, channel_id: str) -> None:
         self.channels.pop(channel_id, None)
         self.messages.pop(channel_id, None)
+        self.reads.pop(channel_id, None)
         self._newest.pop(channel_id, None)
 
     def _replace(self, message: Entity) -> None:
@@ -329,6 +350,14 @@ class Cache:
         mine = held.get(message["id"])
         if mine is None or message["rev"] >= mine["rev"]:
             held[message["id"]] = as_shown(message)
+
+
+def _reactions(mine: Entity, tallies: list[Entity], made: Entity, user_id: str) -> list[Entity]:
+    """Counts as everybody is told them; which are mine follows from what I had, and from who reacted."""
+    own = {each["emoji"] for each in mine["reactions"] if each["me"]}
+    if made["user_id"] == user_id:
+        own = own | {made["emoji"]} if made["on"] else own - {made["emoji"]}
+    return [{**each, "me": each["emoji"] in own} for each in tallies]
 
 
 class Device:
@@ -382,6 +411,9 @@ class Device:
             raise AssertionError(
                 f"behind after {PATIENCE} s: {self._behind(targets)}; {self.cache.violations}"
             ) from None
+        if view.snapshot["directs"]:
+            with suppress(TimeoutError):  # they are not waited for by their revs
+                await self.client.until(lambda: self.cache.snapshot() == view.snapshot, patience=2)
         assert not self.cache.violations
         assert self.cache.snapshot() == view.snapshot
         ahead = {scope: rev for scope, rev in view.revs.items() if self.cache.position(scope) > rev}

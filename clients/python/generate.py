@@ -164,7 +164,7 @@ def _definition(name: str, model: Model) -> str:
         lines.append("    scope: str\n    rev: int\n    more: NotRequired[bool]\n")
     for field_name, field in model.model_fields.items():
         source = annotation_source(field.annotation)
-        optional = issubclass(model, Params) and not field.is_required()
+        optional = issubclass(model, Params | Event) and not field.is_required()
         lines.append(f"    {field_name}: {f'NotRequired[{source}]' if optional else source}\n")
     if len(lines) == 1:
         lines.append("    pass\n")

@@ -32,6 +32,7 @@ from shared.protocol.member import (
     UpdateMember,
 )
 from shared.protocol.server import Server, ServerAdded, ServerDeleted
+from shared.reading_starts import start_reading
 from shared.rights import member_rights
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
 from shared.service import Call, Parts, handles
@@ -216,6 +217,9 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
     seen = views.visible(channels, here.rights, mine)
     shown = views.visible_categories(categories, seen, here.rights, mine)
     positions = {channel_scope(channel["_id"], server["_id"]).name: head_of(channel).rev for channel in seen}
+    # Of all channels: what this member may see only later was not there for them before either.
+    last_ids = {channel["_id"]: head_of(channel).last_id for channel in channels}
+    start_reading(change, server["_id"], [member["user_id"]], last_ids)
     return ServerAdded(
         server=views.server_view(here, rev),
         channels=views.channel_listing(seen, shown),

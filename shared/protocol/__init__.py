@@ -11,13 +11,17 @@ from shared.protocol import (
     category,
     channel,
     connection,
+    direct,
     image,
     internal,
     invite,
     member,
     message,
+    reaction,
+    read,
     role,
     server,
+    typing_sign,
 )
 from shared.protocol.contract import Event, Method
 
@@ -32,6 +36,10 @@ _MODULES: tuple[ModuleType, ...] = (
     invite,
     ban,
     message,
+    reaction,
+    typing_sign,
+    read,
+    direct,
     image,
     internal,
 )

@@ -62,8 +62,8 @@ class Placeholders:
 
 
 def _is_set(name: str, value: list[Any]) -> bool:
-    """Sets of ids, and the users that come with a page, are in the order of their ids, which are random here."""
-    return name == "users" or all(isinstance(each, str) and _ID.search(each) for each in value)
+    """What has no order of its own comes in that of its ids, which are random here."""
+    return name in {"users", "read_states"} or all(isinstance(each, str) and _ID.search(each) for each in value)
 
 
 def _own_ids(value: Any) -> Iterator[str]:

@@ -203,6 +203,49 @@ async def messages(scene: Scene) -> None:
     await scene.refused("There must be something to say", "bob", "add_message", **here, content="")
 
 
+async def reactions(scene: Scene) -> None:
+    at = scene.places
+    here = {"channel_id": at["channel"], "message_id": 1}
+    await scene.play(
+        "Ann likes what Bob wrote", "ann", "add_reaction", {"message_changed": "ann bob"}, **here, emoji="🍵"
+    )
+    await scene.play("Ann takes it back", "ann", "delete_reaction", {"message_changed": "ann bob"}, **here, emoji="🍵")
+    await scene.refused(
+        "There is no such message", "ann", "add_reaction", channel_id=at["channel"], message_id=99, emoji="🍵"
+    )
+
+
+async def reading(scene: Scene) -> None:
+    at = scene.places
+    await scene.play("Ann types", "ann", "start_typing", {"typing_started": "ann bob"}, channel_id=at["channel"])
+    await scene.play("Bob asks how far he has read", "bob", "get_read_states", server_id=at["server"])
+    await scene.play(
+        "Bob has read all", "bob", "update_read_state", {"read_changed": "bob"}, channel_id=at["channel"], message_id=3
+    )
+
+
+async def direct_channels(scene: Scene) -> None:
+    at = scene.places
+    made = await scene.play(
+        "Ann opens a channel with Bob",
+        "ann",
+        "add_direct_channel",
+        {"direct_channel_added": "ann"},
+        user_ids=[at["bob"]],
+    )
+    at["direct"] = made["id"]
+    await scene.play(
+        "Bob learns of it by the first message", "ann", "add_message",
+        {"direct_channel_added": "bob", "message_added": "ann bob"}, channel_id=at["direct"], content="Between us",
+    )  # fmt: skip
+    await scene.play("Bob lists his", "bob", "get_direct_channels")
+    await scene.play("Ann asks what has changed", "ann", "get_direct_channels", since=made["rev"] - 1)
+    await scene.play(
+        "Ann closes it", "ann", "leave_direct_channel", {"direct_channel_deleted": "ann"}, channel_id=at["direct"]
+    )
+    await scene.refused("Nobody writes to strangers", "eve", "add_direct_channel", user_ids=[at["ann"]])
+
+
 async def users(scene: Scene) -> None:
     at = scene.places
     bob = await scene.play("Ann reads Bob's profile", "ann", "get_user", user_id=at["bob"])
@@ -282,5 +325,6 @@ async def endings(scene: Scene) -> None:
 
 
 ACTS = (
-    accounts, servers, categories, channels, roles, members, messages, users, coming_back, farewells, endings,
+    accounts, servers, categories, channels, roles, members, messages, reactions, reading, direct_channels, users,
+    coming_back, farewells, endings,
 )  # fmt: skip

@@ -21,7 +21,7 @@ def reply(method: str, result: dict[str, Any], **params: Any) -> Reply:
 
 
 def message(number: int, rev: int, content: str = "") -> dict[str, Any]:
-    return {"id": number, "channel_id": CHANNEL, "content": content, "rev": rev}
+    return {"id": number, "channel_id": CHANNEL, "author_id": "other", "content": content, "rev": rev}
 
 
 def said(number: int, rev: int) -> Event:
@@ -117,7 +117,7 @@ def test_what_was_deleted_does_not_come_back(cache: Cache) -> None:
 def test_coming_back_begins_anew(cache: Cache) -> None:
     cache.apply(said(2, 2))
     cache.apply(left(5))
-    assert cache.snapshot() == {key: {} for key in ("servers", "categories", "channels", "roles", "messages")}
+    assert not any(cache.snapshot().values())
     for item in (joined(6, channel_rev=7), page(7, message(9, 7)), said(10, 8)):
         cache.apply(item)
     assert not cache.violations

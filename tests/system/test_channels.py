@@ -437,12 +437,13 @@ async def test_a_nonce_makes_one(system: System, people: People, method: str) ->
     """From any device, at once and later: the first outcome."""
     room = await people.room()
     device = await people.connect(room.owner_is, 1)
-    params: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "add_channel": {"name": "x", "roles": []},
         "add_category": {"name": "x"},
         "add_role": {"name": "x", "color": "", "rules": []},
         "add_ban": {"user_id": room.member_is.id, "why": "x"},
-    }[method]
+    }
+    params = every[method]
     stored = {"add_channel": "channels", "add_category": "categories", "add_role": "roles", "add_ban": "bans"}[method]
     before = system.db[stored].count_documents({"server_id": room.server_id})
     params |= {"server_id": room.server_id, "nonce": "once"}
