@@ -7,6 +7,7 @@ What clients send is closed, for we refuse unknown keys; what we send is open, f
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +23,7 @@ from shared.protocol.contract import Event, Method
 Node = dict[str, Any]
 
 _IN_CHANNEL = "#/channels/socket/messages/"
+_LINK = re.compile(r"\[(\w+)\]\(#\w+\)")
 _REV: Node = {"type": "integer", "minimum": 0}
 _ID: Node = {"type": ["string", "integer"], "description": "Of the client's choice; the answer has the same."}
 _CORRELATION: Node = {"location": "$message.payload#/id", "description": "The answer to a request has its id."}
@@ -87,7 +89,7 @@ def _receives(method: Method[Any, Any]) -> Node:
     operation: Node = {
         "action": "receive",
         "channel": {"$ref": "#/channels/socket"},
-        "summary": PURPOSES[method.name],
+        "summary": _LINK.sub(r"\1", PURPOSES[method.name]),
         "messages": [{"$ref": f"{_IN_CHANNEL}{method.name}.request"}],
         "reply": {
             "channel": {"$ref": "#/channels/socket"},
