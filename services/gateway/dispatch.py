@@ -35,6 +35,7 @@ from shared.protocol.account import (
     Pong,
     Resume,
 )
+from shared.protocol.connection import Resumed
 from shared.protocol.contract import Empty, Method, Params
 from shared.protocol.server import GET_SERVER
 from shared.settings import Settings
@@ -145,7 +146,7 @@ class Dispatcher:
 
     async def _say_resumed(self) -> None:
         await self._connection.caught_up.wait()
-        self._connection.reply(frames.notification("resumed", {}))
+        self._connection.reply(frames.notification(Resumed.name, Resumed().model_dump()))
 
     # Order.
 

@@ -10,6 +10,7 @@ from shared.protocol import (
     ban,
     category,
     channel,
+    connection,
     direct,
     friend,
     image,
@@ -27,6 +28,7 @@ from shared.protocol import (
 from shared.protocol.contract import Event, Method
 
 _MODULES: tuple[ModuleType, ...] = (
+    connection,
     account,
     friend,
     settings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, StringConstraints
+from pydantic import Field, PlainSerializer, StringConstraints, WithJsonSchema
 
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 
@@ -58,5 +58,9 @@ def rfc3339(moment: datetime) -> str:
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Date = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Date = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 """RFC 3339, UTC, milliseconds (what MongoDB keeps)."""

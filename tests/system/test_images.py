@@ -170,6 +170,7 @@ async def test_the_content_says_what_it_is_and_no_header(web: Web) -> None:
     assert (await web.picture(body["image"])).format == "WEBP"
 
 
+@pytest.mark.protocol("POST /images", "GET /images")
 async def test_the_same_upload_is_stored_once(web: Web, system: System) -> None:
     sent = saved(noise(600, 600, seed=77), "JPEG")
     names = set(await asyncio.gather(*(web.upload(sent) for _ in range(3)), web.upload(sent)))

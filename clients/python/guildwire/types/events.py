@@ -21,6 +21,16 @@ from guildwire.types.entities import (
 )
 
 
+class ResumedEvent(TypedDict):
+    """What was missed has been told; from here on events are new."""
+
+
+class ForgottenEvent(TypedDict):
+    """The users of these scopes are told of no more: others came after them, and there is room for so many."""
+
+    scopes: list[str]
+
+
 class UserChangedEvent(TypedDict):
     """Only what changed; `was` is the user's revision before. A chosen `status` is told to one's own devices alone."""
 
