@@ -296,7 +296,8 @@ async def friends(scene: Scene) -> None:
         "Ann sets what her client keeps", "ann", "update_settings", {"settings_changed": "ann"},
         settings={"muted": [at["general"]], "theme": "dark"},
     )  # fmt: skip
-    await scene.play("Ann reads it on another device", "ann", "get_settings")
+    kept = await scene.play("Ann reads it on another device", "ann", "get_settings")
+    await scene.play("Ann asks whether it is another by now", "ann", "get_settings", since=kept["rev"])
     await scene.refused("Not without the password", "dan", "delete_user", password="battery staple")
     # So that he need not hear of himself at the moment at which his connection closes.
     await scene.aside("dan", "forget", scopes=[f"user:{at['dan']}"])
