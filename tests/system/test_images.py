@@ -7,7 +7,7 @@ import hashlib
 import io
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageCms
 
 from tests import pictures
 from tests.pictures import flag, noise, saved
@@ -96,6 +96,16 @@ async def test_of_an_animation_the_first_frame_is_taken(web: Web, kind: str) -> 
     shown = await web.picture(await web.upload(pictures.animation(kind)))
     assert getattr(shown, "n_frames", 1) == 1
     assert near(shown, (50, 25), RED)
+
+
+async def test_a_colour_profile_is_obeyed_and_not_kept(web: Web) -> None:
+    """And one that nobody can read is no more than metadata."""
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    for profile, left in ((b"SECRET profile", RED), (lab, RED), (pictures.swapped_colours(), BLUE)):
+        shown = await web.bytes_of(await web.upload(saved(flag(40, 20), "PNG", icc_profile=profile)))
+        assert b"ICCP" not in shown
+        assert b"SECRET" not in shown
+        assert near(Image.open(io.BytesIO(shown)), (3, 10), left)
 
 
 async def test_what_hangs_on_to_an_image_does_not_stay(web: Web) -> None:
