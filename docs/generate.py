@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 SECTIONS = {
     "Connections and accounts": ("gateway", "presence"),
     "Servers and channels": ("guilds",),
-    "Messages": ("messages",),
+    "Messages and direct channels": ("messages",),
 }
 """The services whose methods stand under each heading."""
 
@@ -90,6 +90,21 @@ PURPOSES = {
     "is not given. A page may be shorter than `amount`, for no reply is larger than 512 KiB: `has_more` tells.",
     "update_message": "Changes the text. `forbidden` to all but the author. The same text again changes nothing.",
     "delete_message": "Deletes a message; twice is once. Needs `manage_messages` for another's.",
+    "add_reaction": "Adds your reaction to a message; twice is once. Needs `add_reactions`. "
+    "`conflict`: the message has 20 kinds already.",
+    "delete_reaction": "Takes your reaction back; twice is once.",
+    "start_typing": "Tells those who see the channel that you are typing. Needs `send_messages`. Say it again every "
+    "few seconds: what comes within 3 s of the last is not passed on.",
+    "get_read_states": "How far you have read, and how many messages beyond name you. Where you have read nothing "
+    "since you joined, that is the last message of then. `conflict`: too many for one reply; ask by `server_id`.",
+    "update_read_state": "Says how far you have read. It never moves backwards: a lower id changes nothing. Your own "
+    "messages are read without it.",
+    "get_direct_channels": "The direct channels that you have open.",
+    "add_direct_channel": "Opens the channel between you and these people, the same one each time; they hear of it "
+    "with the first message. `forbidden`: one of them is neither your friend nor in a server with you. `conflict`: "
+    "you have 500 open already.",
+    "leave_direct_channel": "Closes a channel of two until its next message; takes you out of one of more, until "
+    "somebody adds the same people anew. Twice is once.",
 }
 
 SCOPES = {
@@ -112,6 +127,9 @@ SCOPES = {
     "message_added": "channel",
     "message_changed": "channel",
     "message_deleted": "channel",
+    "read_changed": "self",
+    "direct_channel_added": "self",
+    "direct_channel_deleted": "self",
 }
 """The kind of scope that each event belongs to."""
 
@@ -252,12 +270,15 @@ def _result(schema: Schema) -> str:
 
 def _events() -> Iterator[str]:
     yield "## Events\n"
-    yield "Every event also carries its `scope`, its `rev` in that scope and, if another of the same `rev` follows,"
+    yield "An event of a scope also carries it as `scope`, its `rev` there and, if another of the same `rev` follows,"
     yield "`more: true`.\n"
     for name, event in _public_events().items():
         schema = event.model_json_schema()
         yield f"### {name}\n"
-        yield f"In `{SCOPES[name]}:<id>`. Told to {AUDIENCES[event.audience]}.\n"
+        if event.scoped:
+            yield f"In `{SCOPES[name]}:<id>`. Told to {AUDIENCES[event.audience]}.\n"
+        else:
+            yield "In no scope, without `rev`. Told to every connection that sees the channel.\n"
         yield from (f"{text}\n" for text in (schema.get("description"), EVENT_NOTES.get(name)) if text)
         yield from _fields(schema)
 

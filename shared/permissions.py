@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 VIEW_CHANNEL = "view_channel"
 SEND_MESSAGES = "send_messages"
+ADD_REACTIONS = "add_reactions"
 MANAGE_MESSAGES = "manage_messages"
 MANAGE_CHANNELS = "manage_channels"
 MANAGE_ROLES = "manage_roles"
@@ -30,7 +31,7 @@ ALL_RULES = frozenset(
     {
         VIEW_CHANNEL,
         SEND_MESSAGES,
-        "add_reactions",
+        ADD_REACTIONS,
         MENTION_EVERYONE,
         MANAGE_MESSAGES,
         MANAGE_CHANNELS,
@@ -42,7 +43,7 @@ ALL_RULES = frozenset(
         ADMINISTRATOR,
     }
 )
-EVERYONE_RULES = (VIEW_CHANNEL, SEND_MESSAGES, "add_reactions", INVITE_MEMBERS)
+EVERYONE_RULES = (VIEW_CHANNEL, SEND_MESSAGES, ADD_REACTIONS, INVITE_MEMBERS)
 """What the role `everyone` starts with."""
 
 NOTHING: frozenset[str] = frozenset()

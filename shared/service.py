@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import orjson
 import structlog
@@ -55,6 +55,11 @@ class Call:
     def holds(self, scope: str, rev: int) -> None:
         """The reply carries a whole entity of this scope as of `rev`: its events follow from there."""
         self.scopes[scope] = rev
+
+    def is_done_already(self) -> None:
+        """To be called before answering that what is to be added is there: by this very nonce, its outcome stands."""
+        if self.origin.nonce and self.attempt == 0:
+            raise LostRace
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,13 @@ def handlers_of(service: str, owners: Sequence[object]) -> dict[str, tuple[Metho
     return found
 
 
+@runtime_checkable
+class Chore(Protocol):
+    """An object among the handlers that has work of its own beside the requests."""
+
+    async def run(self) -> None: ...
+
+
 class JournalReading:
     """Every service can read any scope's journal for a gateway that missed something."""
 
@@ -128,6 +140,7 @@ class Service:
         owners = [JournalReading(store), *make(self._parts)]
         self._handlers = handlers_of(name, owners)
         self._cascades = Cascades(store, name, settings.name, batches_of(owners))
+        self._chores = [owner.run for owner in owners if isinstance(owner, Chore)]
         self._serving = False
         self._instance = secrets.token_hex(6)
 
@@ -152,6 +165,8 @@ class Service:
             group.create_task(self._parts.journal.run())
             group.create_task(self._cascades.run())
             group.create_task(self._announce())
+            for run in self._chores:
+                group.create_task(run())
 
     async def _announce(self) -> None:
         while self._serving:

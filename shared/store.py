@@ -70,6 +70,15 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Upsert:
+    """Updates the document that a unique key names, or makes it."""
+
+    collection: str
+    filter: Filter
+    update: Document
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAll:
     """Every document that matches, none included."""
 
@@ -92,7 +101,7 @@ class DeleteAll:
     filter: Filter
 
 
-Write = Insert | Update | UpdateAll | Delete | DeleteAll
+Write = Insert | Update | Upsert | UpdateAll | Delete | DeleteAll
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
@@ -123,7 +132,19 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
         IndexModel([("channel_id", 1), ("id", 1)], name="live", partialFilterExpression={"live": True}),
+        # Few messages name anybody: what nobody is named in stays out.
+        IndexModel(
+            [("channel_id", 1), ("names", 1), ("id", 1)],
+            name="names",
+            partialFilterExpression={"names": {"$exists": True}},
+        ),
     ],
+    "reactions": [
+        IndexModel([("channel_id", 1), ("message_id", 1), ("user_id", 1), ("emoji", 1)], unique=True),
+    ],
+    "reads": [IndexModel([("user_id", 1), ("channel_id", 1)], unique=True), IndexModel([("channel_id", 1)])],
+    "reading_starts": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True)],
+    "directs": [IndexModel([("key", 1)], unique=True), IndexModel([("users", 1)])],
 }
 
 
@@ -148,12 +169,14 @@ def _code_of(error: PyMongoError) -> int | None:
     return None
 
 
-def _operation(write: Insert | Update | Delete) -> InsertOne[Document] | UpdateOne | DeleteOne:
+def _operation(write: Insert | Update | Upsert | Delete) -> InsertOne[Document] | UpdateOne | DeleteOne:
     match write:
         case Insert(document=document):
             return InsertOne(document)
         case Update(filter=filter_, update=update):
             return UpdateOne(filter_, update)
+        case Upsert(filter=filter_, update=update):
+            return UpdateOne(filter_, update, upsert=True)
         case Delete(filter=filter_):
             return DeleteOne(filter_)
 
@@ -226,7 +249,7 @@ class Transaction(Snapshot):
 
         What touches all that matches goes first, then one bulk per collection in the order given.
         """
-        batches: dict[str, list[Insert | Update | Delete]] = {}
+        batches: dict[str, list[Insert | Update | Upsert | Delete]] = {}
         for write in writes:
             match write:
                 case UpdateAll(collection=collection, filter=filter_, update=update):
@@ -245,11 +268,12 @@ class Transaction(Snapshot):
             else:
                 await self._bulk(collection, batch)
 
-    async def _bulk(self, collection: str, batch: Sequence[Insert | Update | Delete]) -> None:
+    async def _bulk(self, collection: str, batch: Sequence[Insert | Update | Upsert | Delete]) -> None:
         with translated():
             operations = [_operation(write) for write in batch]
             result = await self._store[collection].bulk_write(operations, ordered=True, session=self._session)
-        if result.matched_count != sum(isinstance(write, Update) for write in batch):
+        found = result.matched_count + result.upserted_count
+        if found != sum(isinstance(write, Update | Upsert) for write in batch):
             raise LostRace
 
     async def commit(self) -> None:
@@ -299,7 +323,7 @@ class Store:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "images", "outbox", "leases", "meta"):
+        for name in ("servers", "images", "outbox", "leases", "meta", "spent_messages"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from guildwire import Cache, Client, NotFound
+from guildwire.cache.directs import DIRECTS
 from guildwire.cache.guilds import SERVERS
 from guildwire.cache.messages import MESSAGES
 from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER
@@ -77,8 +78,16 @@ class App:
             if not (server.all_members and cache.is_loaded(scope, MEMBERS)):
                 yield client.load_members, server_id
             for channel_id in server.channels:
-                if not (cache.is_loaded(f"channel:{channel_id}", MESSAGES) and cache.pages(channel_id).complete):
+                if not self._is_complete(channel_id):
                     yield client.load_messages, channel_id, ALL
+        if not cache.is_loaded(cache.self_scope, DIRECTS):
+            yield (client.load_direct_channels,)
+        for channel_id in cache.direct_channels:
+            if not self._is_complete(channel_id):
+                yield client.load_messages, channel_id, ALL
+
+    def _is_complete(self, channel_id: str) -> bool:
+        return self.cache.is_loaded(f"channel:{channel_id}", MESSAGES) and self.cache.pages(channel_id).complete
 
     async def _settle(self, load: Callable[..., Coroutine[Any, Any, Any]], *params: Any) -> None:
         try:
@@ -119,7 +128,10 @@ def snapshot(cache: Cache) -> Snapshot:
         },
         "channels": {known: _place(channel) for known, channel in channels.items()},
         "roles": {server_id: server.roles for server_id, server in servers.items()},
-        "messages": {known: dict(sorted(cache.pages(known).messages.items())) for known in channels},
+        "messages": {
+            known: dict(sorted(cache.pages(known).messages.items())) for known in (*channels, *cache.direct_channels)
+        },
+        "directs": {known: _direct(channel) for known, channel in cache.direct_channels.items()},
         "members": {server_id: _members(server.members) for server_id, server in servers.items()},
         "users": {user_id: cache.user(user_id) for server in servers.values() for user_id in server.members},
     }
@@ -144,6 +156,10 @@ async def fresh_sight(url: str, token: str) -> View:
 
 def _place(channel: Mapping[str, Any]) -> Entity:
     return {name: channel[name] for name in ("id", "name", "category_id")}
+
+
+def _direct(channel: Mapping[str, Any]) -> Entity:
+    return {name: channel[name] for name in ("id", "user_ids", "rev")}
 
 
 def _members(members: Mapping[str, Mapping[str, Any]]) -> dict[str, Entity]:

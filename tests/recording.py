@@ -52,6 +52,7 @@ class Recording:
         self._orders: dict[str, Order] = {}
         self._claimed: dict[str, int] = {}
         self._gone: set[str] = set()
+        self._directs: set[str] = set()
         self._skipped: set[str] = set()
 
     def broken_rules(self) -> list[str]:
@@ -66,6 +67,7 @@ class Recording:
     async def open(self, url: str, on_event: OnEvent, on_reply: OnReply) -> Connection:
         self.traffic = traffic = Traffic()
         self._orders, self._claimed, self._gone, self._skipped = {}, {}, set(), set()
+        self._directs = {f"channel:{each}" for each in self._cache.direct_channels}
 
         def event(name: str, params: Params) -> None:
             self._hear(name, params)
@@ -104,12 +106,20 @@ class Recording:
                     self._begin_anew(each, rev)
             case "channel_added":
                 self._begin(f"channel:{params['channel']['id']}", params["at"])
+            case "direct_channel_added":
+                self._directs.add(f"channel:{params['channel']['id']}")
+                self._gone.discard(f"channel:{params['channel']['id']}")
+                self._begin(f"channel:{params['channel']['id']}", params["at"])
+            case "direct_channel_deleted":
+                self._end(f"channel:{params['channel_id']}")
 
     def _follow(self, name: str, scope: str, params: Params) -> None:
         """Nothing may be missing. But who is told late is told nothing of a message that is deleted further on."""
         order, rev = self._orders.setdefault(scope, Order()), params["rev"]
-        late = kind_of(scope) == "channel" and order.misses(rev)
-        for broken in order.take(rev, more=bool(params.get("more")), dense=kind_of(scope) in DENSE and not late):
+        # In a direct channel there are entries for gateways alone: somebody left.
+        dense = kind_of(scope) in DENSE and scope not in self._directs
+        late = dense and kind_of(scope) == "channel" and order.misses(rev)
+        for broken in order.take(rev, more=bool(params.get("more")), dense=dense and not late):
             self.violations.append(f"{name} of {scope}: {broken}")
         if late:
             self._skipped.add(scope)
@@ -119,9 +129,12 @@ class Recording:
     def _drop(self, server_id: str) -> None:
         channels = {f"channel:{each}" for each, server in self._cache.guilds.server_of.items() if server == server_id}
         for scope in channels | {f"server:{server_id}"}:
-            self._orders.pop(scope, None)
-            self._claimed.pop(scope, None)
-            self._gone.add(scope)
+            self._end(scope)
+
+    def _end(self, scope: str) -> None:
+        self._orders.pop(scope, None)
+        self._claimed.pop(scope, None)
+        self._gone.add(scope)
 
     def _begin_anew(self, scope: str, rev: int) -> None:
         self._gone.discard(scope)
@@ -137,6 +150,9 @@ class Recording:
 
     def _read(self, method: str, params: Params, result: Any) -> None:
         self.traffic.asked.append(method)
+        if method == "get_direct_channels":
+            listed = result["channels"] if result["full"] else result["updated"]
+            self._directs.update(f"channel:{channel['id']}" for channel in listed)
         if method in {"authenticate", "resume"}:
             self._sorted(params.get("resume" if method == "authenticate" else "scopes", {}), result)
             return

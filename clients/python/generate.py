@@ -160,11 +160,11 @@ def _definition(name: str, model: Model) -> str:
     lines = [f"\n\nclass {name}(TypedDict):\n"]
     if model.__doc__ and "__doc__" in vars(model) and model.__doc__.strip():
         lines.append(f'    """{_paragraph(model.__doc__)}"""\n\n')
-    if issubclass(model, Event):
+    if issubclass(model, Event) and model.scoped:
         lines.append("    scope: str\n    rev: int\n    more: NotRequired[bool]\n")
     for field_name, field in model.model_fields.items():
         source = annotation_source(field.annotation)
-        optional = issubclass(model, Params) and not field.is_required()
+        optional = issubclass(model, Params | Event) and not field.is_required()
         lines.append(f"    {field_name}: {f'NotRequired[{source}]' if optional else source}\n")
     if len(lines) == 1:
         lines.append("    pass\n")

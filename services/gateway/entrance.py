@@ -92,6 +92,7 @@ class Entrance:
         memberships = await self._upstream.call(GET_MEMBERSHIPS, NoParams(), connection.user_id)
         mine = self_scope(connection.user_id)
         self._interest.follow(mine, memberships.position)
+        connection.directs = set(memberships.directs)
         async with self._visibility.servers.loaded(memberships.servers):
             await self._admit(connection, memberships)
             if params.resume is None:
@@ -134,6 +135,10 @@ class Entrance:
             if params.resume is not None:
                 connection.attached_at[name] = start
                 connection.attached_at |= {f"channel:{each}": feed.last for each, feed in channels.items()}
+        self._visibility.directs.enter(connection, memberships.directs, found.positions)
+        if params.resume is not None:
+            names = (f"channel:{each}" for each in memberships.directs)
+            connection.attached_at |= {name: feed.last for name in names if (feed := self._interest.feed(name))}
         self._hear_users(connection, found)
         if connection.attached_at:
             asyncio.get_running_loop().call_later(_RESUME_WITHIN, connection.attached_at.clear)

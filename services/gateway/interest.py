@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from services.gateway.frames import notification
 from services.gateway.ordering import Feed
 from services.gateway.upstream import HEADS_PER_REQUEST, TROUBLE, Upstream
 from shared.bus import Bus, Subscription
@@ -21,6 +22,7 @@ from shared.journal.entry import Entry, HeadNotice, parse_hint, without_deleted
 from shared.scopes import Scope, subscription_for
 from shared.settings import Settings
 from shared.telemetry import CATCHING_UP, FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
+from shared.typing_notice import TypingNotice
 
 if TYPE_CHECKING:
     from services.gateway.connection import Connection
@@ -129,11 +131,24 @@ class Interest:
             # Of another history. Which one is newer, the replies tell.
             self.doubt("epoch")
             return
+        if isinstance(hint, TypingNotice):
+            self._pass_on(feed, hint)
+            return
         if isinstance(hint, HeadNotice):
             feed.announce(hint.rev)
         else:
             feed.offer(hint)
         self._pump(feed)
+
+    def _pass_on(self, feed: Feed[Connection], notice: TypingNotice) -> None:
+        """Not worth waiting for: where it can't be judged at once, nobody is told."""
+        server = self._feeds.get(f"server:{feed.scope.within}")
+        if feed.scope.within and (server is None or server.last < notice.perm_rev):
+            return
+        frame = notification("typing_started", {"channel_id": feed.scope.id, "user_id": notice.user_id})
+        for holder in feed.live:
+            if notice.is_for(holder.user_id):
+                holder.passing(frame)
 
     def doubt(self, why: str) -> None:
         """Hints may have been lost without a word: compare every head."""
@@ -333,9 +348,9 @@ class Interest:
             self.expect(feed, heads.get(feed.scope.name, 0))
 
     def _drop_idle_users(self) -> None:
-        """Scopes of users and of selves that nobody has held for a while; servers go with their channels."""
+        """Scopes that nobody has held for a while, but for servers, which go with their channels."""
         before = time.monotonic() - self._settings.interest_linger
-        idle = [feed for feed in self._feeds.values() if feed.scope.kind in {"user", "self"} and not feed.held]
+        idle = [feed for feed in self._feeds.values() if not feed.held and _stands_alone(feed.scope)]
         for feed in idle:
             if feed.idle_since is not None and feed.idle_since < before:
                 self.let_go(feed)
@@ -349,3 +364,8 @@ class Interest:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger().error("bug", exc_info=error)
+
+
+def _stands_alone(scope: Scope) -> bool:
+    """Neither a server nor a channel of one: those are let go together."""
+    return not scope.within and scope.kind != "server"

@@ -44,11 +44,12 @@ class Resumption:
         """Sorts the scopes of a client who is in these servers; their views must have been loaded."""
         found = Sorted()
         channels = {f"channel:{each}": server for server in servers for each in self._channels(connection, server)}
+        channels |= {f"channel:{each}": each for each in connection.directs}
         mine = {self_scope(connection.user_id).name, *(f"server:{server}" for server in servers), *channels}
         candidates = [name for name in positions if name in mine or name.startswith("user:")]
         heads = await self._heads({name: positions[name] for name in candidates})
         missed_entries = await self._all_missed({name: positions[name] for name in heads}, heads)
-        # Servers first: a channel is current only where the sight of its server is proven unchanged.
+        # In this order: a channel is current only where the sight of its server, or of itself, is proven unchanged.
         for name in sorted(positions, key=_rank):
             position, head = positions[name], heads.get(name, 0)
             if name not in heads or (name.startswith("user:") and not head):
@@ -61,8 +62,8 @@ class Resumption:
             entries = missed_entries.get(name, [])
             if proven and name.startswith("server:"):
                 proven = len(entries) == missed and self._knows_its_sight(connection, name, head, entries, found)
-            elif proven and missed:
-                proven = len(entries) == missed and not _came_into_servers(name, entries)
+            elif proven and (missed or name.startswith("self:")):
+                proven = len(entries) == missed and _can_be_told(connection, name, entries)
             if not proven:
                 found.stale.append(name)
                 continue
@@ -129,9 +130,13 @@ class Resumption:
         return heads
 
 
-def _came_into_servers(name: str, entries: list[Entry]) -> bool:
-    """A server joined meanwhile is better asked for than told from its beginning."""
-    return name.startswith("self:") and bool(happened(entries, "server_added"))
+def _can_be_told(connection: Connection, name: str, entries: list[Entry]) -> bool:
+    """What was joined or opened meanwhile is better asked for than told from its beginning."""
+    if not name.startswith("self:"):
+        return True
+    closed = happened(entries, "direct_channel_deleted")
+    connection.proven.update(connection.directs - {params["channel_id"] for params in closed})
+    return not happened(entries, "server_added", "direct_channel_added")
 
 
 def _rank(name: str) -> int:

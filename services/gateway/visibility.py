@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from services.gateway.connection import Connection
+from services.gateway.directs import Directs
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import GOING_AWAY, Interest
 from services.gateway.ordering import Feed
@@ -35,6 +36,7 @@ class Visibility:
         self._users = users
         self._upstream = upstream
         self._asking: set[asyncio.Task[None]] = set()
+        self.directs = Directs(interest)
         self.servers = LocalServers(interest, upstream, linger)
         self.servers.on_loaded = self._on_loaded
         self.servers.on_given_up = self._on_given_up
@@ -187,6 +189,8 @@ class Visibility:
 
     def _on_entry(self, feed: Feed[Connection], entry: Entry) -> None:
         """Keeps the view of a server current: once per entry, before anyone is told."""
+        if feed.scope.kind == "channel" and not feed.scope.within:
+            self.directs.on_entry(feed, entry)
         if feed.scope.kind != "server" or (server := self.servers.get(feed.scope.id)) is None or server.sight is None:
             return
         server.sight.apply(entry)
@@ -250,6 +254,8 @@ class Visibility:
                 self._gain(connection, scope.id, params["channel"]["id"], params["at"])
             case "channel_deleted":
                 self._lose(connection, scope.id, params["channel_id"])
+            case _:
+                self.directs.told(connection, event)
 
     def _added(self, connection: Connection, params: dict[str, Any]) -> None:
         """It has come into a server, and knows what the event says of it."""

@@ -6,6 +6,7 @@ from services.guilds import views
 from services.guilds.categories import MAX_CATEGORIES, MAX_CHANNELS
 from services.guilds.members import MAX_SERVERS
 from services.guilds.standing import MAX_ROLES
+from shared.directs import open_directs
 from shared.errors import NotFound
 from shared.journal.reader import head_lookup, head_of, head_within
 from shared.protocol.contract import NoParams
@@ -37,6 +38,7 @@ class Interest:
             members = await snapshot.aggregate("members", stages, MAX_SERVERS)
             named = {"_id": {"$in": [member["server_id"] for member in members]}}
             there = {each["_id"] for each in await snapshot.find("servers", named, MAX_SERVERS, projection={"_id": 1})}
+            directs = await open_directs(snapshot, call.user_id)
         return Memberships(
             position=head.rev,
             servers={
@@ -44,6 +46,7 @@ class Interest:
                 for member in members
                 if member["server_id"] in there
             },
+            directs={direct["_id"]: head_of(direct).rev for direct in directs},
         )
 
     @handles(GET_SERVER_VIEW)

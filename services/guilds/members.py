@@ -32,6 +32,7 @@ from shared.protocol.member import (
     UpdateMember,
 )
 from shared.protocol.server import Server, ServerAdded, ServerDeleted
+from shared.reading_starts import start_reading
 from shared.rights import member_rights
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
 from shared.service import Call, Parts, handles
@@ -115,6 +116,7 @@ class Members:
                 change.record(scope, MemberChanged(user_id=params.user_id, changes=changed, was=member["rev"]))
             if "roles" in changed:
                 rights_change(change, scope)
+                await _start_where_sight_begins(change, here, member, after)
         shown = profile(user, call.user_id)
         call.holds(user_scope(shown.id).name, shown.rev)
         return views.member_view(after, shown, after["roles"])
@@ -209,16 +211,32 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
     """The whole server as the new member may see it, with the position in each scope, all of one snapshot."""
     in_server = {"server_id": server["_id"]}
     roles = await change.find("roles", in_server, MAX_ROLES)
-    scoped = [{"$match": in_server}, {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}}]
-    channels = await change.aggregate("channels", [*scoped, *head_lookup("scope")], MAX_CHANNELS)
+    channels = await _channels_with_heads(change, server["_id"])
     categories = await change.find("categories", in_server, MAX_CATEGORIES)
     here, mine = Standing(server, member, roles), member_rights(member)
     seen = views.visible(channels, here.rights, mine)
     shown = views.visible_categories(categories, seen, here.rights, mine)
     positions = {channel_scope(channel["_id"], server["_id"]).name: head_of(channel).rev for channel in seen}
+    # Of all channels: what this member may see only later was not there for them before either.
+    last_ids = {channel["_id"]: head_of(channel).last_id for channel in channels}
+    start_reading(change, server["_id"], [member["user_id"]], last_ids)
     return ServerAdded(
         server=views.server_view(here, rev),
         channels=views.channel_listing(seen, shown),
         roles=views.role_views(roles),
         scopes={server_scope(server["_id"]).name: rev, **positions},
     )
+
+
+async def _channels_with_heads(change: Change, server_id: str) -> list[Document]:
+    scoped = [{"$match": {"server_id": server_id}}, {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}}]
+    return await change.aggregate("channels", [*scoped, *head_lookup("scope")], MAX_CHANNELS)
+
+
+async def _start_where_sight_begins(change: Change, here: Standing, before: Document, after: Document) -> None:
+    """Whoever comes to see a channel starts to read it at its end."""
+    channels = await _channels_with_heads(change, here.server["_id"])
+    seen = {channel["_id"] for channel in views.visible(channels, here.rights, member_rights(before))}
+    shown = views.visible(channels, here.rights, member_rights(after))
+    gained = {channel["_id"]: head_of(channel).last_id for channel in shown if channel["_id"] not in seen}
+    start_reading(change, here.server["_id"], [after["user_id"]], gained)

@@ -45,7 +45,7 @@ class Remains:
         in_server = {"server_id": task.about["server_id"]}
         if await self._members(task, in_server) or await self._channels(task, in_server):
             return False
-        for collection in ("roles", "categories", "invites", "bans"):
+        for collection in ("roles", "categories", "invites", "bans", "reading_starts"):
             ids = await self._ids(collection, in_server)
             if ids:
                 with translated():

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from shared.journal.entry import Entry, Head, Origin, recorded
+from shared.journal.entry import Entry, Head, Lookup, Origin, recorded
 from shared.protocol.contract import Event
 from shared.scopes import Scope
 from shared.store import Delete, DeleteAll, Document, Filter, Insert, Transaction, Update, UpdateAll, Write
@@ -29,6 +29,7 @@ class Change:
         self._heads = heads
         self._origin = origin
         self._events: dict[Scope, list[dict[str, Any]]] = {}
+        self._last_ids = {scope: head.last_id for scope, head in heads.items()}
         self.writes: list[Write] = []
         self.outcome: BaseModel | None = None
         self.now = datetime.now(UTC).replace(microsecond=0)
@@ -55,6 +56,18 @@ class Change:
             raise RuntimeError(f"{scope.name} is not part of this change")
         self._events.setdefault(scope, []).extend(recorded(event) for event in events)
 
+    def tell_gateways(self, scope: Scope, name: str, **params: Any) -> None:
+        """Adds an event that no client is told of: what a gateway must know before anything later in the scope."""
+        self._events.setdefault(scope, []).append({"name": name, "params": params, "to": "gateways"})
+
+    def follow(self, scope: Scope, write: Callable[[Head], Written[R]]) -> R:
+        """Adds what an append to the scope would write, and returns its outcome."""
+        written = write(self._heads[scope])
+        self._events.setdefault(scope, []).append(recorded(written.event, written.own))
+        self._last_ids[scope] = written.last_id
+        self.writes.extend(written.writes)
+        return written.outcome
+
     def insert(self, collection: str, document: Document) -> None:
         self.writes.append(Insert(collection, document))
 
@@ -78,20 +91,24 @@ class Change:
 
     def entries(self) -> list[Entry]:
         return [
-            Entry(scope, self.rev(scope), events, at=self.now, by=self._origin.by, last_id=self._heads[scope].last_id)
+            Entry(scope, self.rev(scope), events, at=self.now, by=self._origin.by, last_id=self._last_ids[scope])
             for scope, events in self._events.items()
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Written(Generic[R]):
-    """What an append writes at the revision it was given."""
+    """What an append writes at the revision it was given.
+
+    `leaves` are documents that others may read, as they are from then on; None for one that is gone.
+    """
 
     event: Event
     writes: Sequence[Write]
     outcome: R
     last_id: int
     own: Mapping[str, Any] | None = None
+    leaves: Mapping[Lookup, Document | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +124,16 @@ class Append(Generic[R]):
     """One entry for one scope, whose reads lie behind it.
 
     `write` is called with the head the entry will follow, perhaps several times, and does no I/O: so that many
-    appends can share one transaction.
+    appends can share one transaction. The documents in `reads` are read for it just before, and shown as those before
+    it in the transaction leave them: so that many may change the same document together. Where they are not as
+    judged, it raises LostRace, which fails it alone.
     """
 
     scope: Scope
     write: Callable[[Head], Written[R]]
     requires: Sequence[Requirement] = ()
     perm_rev: int = 0
+    reads: Sequence[Lookup] = ()
 
 
 @dataclass(slots=True)

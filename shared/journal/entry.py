@@ -12,6 +12,7 @@ import orjson
 
 from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
+from shared.typing_notice import TypingNotice, typing_notice
 
 VERSION = 1
 
@@ -67,11 +68,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """One document, named by a unique key: `Lookup("messages", (("channel_id", …), ("id", 3)))`."""
+
+    collection: str
+    key: tuple[tuple[str, str | int], ...]
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        return dict(self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """Where a scope stands. `rev` 0: it never had an entry."""
+    """Where a scope stands. `rev` 0: it never had an entry.
+
+    `documents` are those that an append `reads`, as they are just before it; None for one that does not exist.
+    """
 
     rev: int = 0
     last_id: int = 0
+    documents: Mapping[Lookup, dict[str, Any] | None] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +103,14 @@ class HeadNotice:
         return orjson.dumps(notice)
 
 
-def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice, str]:
+def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice | TypingNotice, str]:
     """The hint and its epoch. Reads what is known and ignores the rest, so that versions can run side by side.
 
     Raises ValueError, KeyError or TypeError on nonsense.
     """
     document = orjson.loads(payload)
-    return from_document(document), document.get("epoch", "")
+    hint = typing_notice(document) if "typing" in document else from_document(document)
+    return hint, document.get("epoch", "")
 
 
 def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:

@@ -5,7 +5,23 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, ban, category, channel, image, internal, invite, member, message, role, server
+from shared.protocol import (
+    account,
+    ban,
+    category,
+    channel,
+    direct,
+    image,
+    internal,
+    invite,
+    member,
+    message,
+    reaction,
+    read,
+    role,
+    server,
+    typing_sign,
+)
 from shared.protocol.contract import Event, Method
 
 _MODULES: tuple[ModuleType, ...] = (
@@ -18,6 +34,10 @@ _MODULES: tuple[ModuleType, ...] = (
     invite,
     ban,
     message,
+    reaction,
+    typing_sign,
+    read,
+    direct,
     image,
     internal,
 )

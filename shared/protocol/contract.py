@@ -98,9 +98,10 @@ class Method(Generic[P, R]):
 
 
 class Event(Entity):
-    """One event of the wire; the class's name in snake case is the event's."""
+    """One event of the wire; the class's name in snake case is the event's. One not `scoped` is in no journal."""
 
     audience: ClassVar[Audience] = Audience.SCOPE
+    scoped: ClassVar[bool] = True
     name: ClassVar[str] = ""
 
     _facts: dict[str, Any] = PrivateAttr(default_factory=dict)

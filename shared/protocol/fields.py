@@ -45,6 +45,7 @@ Rules = Annotated[list[Rule], Field(max_length=50)]
 Position = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 """Any number: between two others there is always room for one more."""
 
+Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=_NO_CONTROL)]
 MessageId = Annotated[int, Field(ge=1, le=2**53)]
 Anchor = Annotated[int, Field(ge=0, le=2**53)]
 Amount = Annotated[int, Field(ge=1, le=100)]

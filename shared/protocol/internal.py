@@ -41,10 +41,15 @@ class Membership(Entity):
 
 
 class Memberships(Entity):
-    """One snapshot of what a user is in: `position` of their self scope, and each server with their roles there."""
+    """One snapshot of what a user is in.
+
+    `position` is that of their self scope; each server comes with their roles there, each direct channel with its
+    revision.
+    """
 
     position: int
     servers: dict[str, Membership]
+    directs: dict[str, int] = Field(default_factory=dict)
 
 
 class GetServerView(Params):

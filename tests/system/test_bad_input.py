@@ -41,7 +41,8 @@ class Field:
 
     def bad(self) -> Iterator[Any]:
         yield from OPERATORS
-        yield from (sample for sample in ({}, [], ["x"]) if sample not in self.fine)
+        containers: list[Any] = [{}, [], ["x"]]
+        yield from (each for each in containers if each not in self.fine and type(each) not in self.own)
         samples: list[Any] = ["7", 7, 1.5, True]
         yield from (sample for sample in samples if type(sample) not in self.own)
         yield from self.wrong
@@ -66,6 +67,7 @@ CONTENT = text(4000)
 CODE = Field((str,))
 NAME = text(32, "Upper", "a b", "a\n", "ä", "a\x00b", "a-b", "$ne", "a/b", shortest=2)
 PASSWORD = text(128, shortest=8)
+EMOJI = text(32, "a\x00b", "\n")
 TITLE = text(100, required=False)
 POSITION = Field((int, float), (1e10, -1e10), required=False)
 CHANGES = Field((), ("x",), fine=({},))
@@ -165,6 +167,17 @@ METHODS: dict[str, dict[str, Field]] = {
     },
     "update_message": {"channel_id": ID, "message_id": whole(1), "content": CONTENT},
     "delete_message": {"channel_id": ID, "message_id": whole(1)},
+    "add_reaction": {"channel_id": ID, "message_id": whole(1), "emoji": EMOJI, "nonce": NONCE},
+    "delete_reaction": {"channel_id": ID, "message_id": whole(1), "emoji": EMOJI},
+    "start_typing": {"channel_id": ID},
+    "get_read_states": {"server_id": OPTIONAL_ID},
+    "update_read_state": {"channel_id": ID, "message_id": whole(1)},
+    "get_direct_channels": {"since": SINCE},
+    "add_direct_channel": {
+        "user_ids": Field((list,), ([], [""], ["x" * 65], [1], [None], [["x"]], ["x"] * 10)),
+        "nonce": NONCE,
+    },
+    "leave_direct_channel": {"channel_id": ID},
 }
 
 IMAGE = Field((str,), ("", "x", "../../etc/passwd", "0" * 63, "Z" * 64), required=False)
@@ -212,14 +225,17 @@ def valid(room: Room, method: str) -> dict[str, Any]:
         "color": "",
         "rules": [],
         "changes": {},
+        "emoji": "👍",
+        "user_ids": [room.member_is.id],
     }
     needed = {name for name, field in METHODS[method].items() if field.required or name == "server_id"}
     return {name: values[name] for name in METHODS[method] if name in needed}
 
 
 def stored(system: System) -> dict[str, int]:
-    names = ("users", "sessions", "servers", "channels", "categories", "roles", "members", "invites", "bans")
-    names += ("messages", "journal", "nonces")
+    guilds = ["servers", "channels", "categories", "roles", "members", "invites", "bans"]
+    said = ["messages", "reactions", "reads", "directs"]
+    names = ["users", "sessions", *guilds, *said, "journal", "nonces"]
     return {name: system.db[name].count_documents({}) for name in names}
 
 
@@ -292,6 +308,7 @@ ID_FIELDS = [
 NOTHING_TO_FIND = {
     ("get_servers", "user_id"),
     ("leave_server", "server_id"),
+    ("leave_direct_channel", "channel_id"),
     ("delete_category", "category_id"),
     ("delete_role", "role_id"),
     ("delete_member", "user_id"),
@@ -327,7 +344,8 @@ async def test_what_one_may_not_see_does_not_exist(people: People, method: str) 
     requests = [{"jsonrpc": "2.0", "id": "x", "method": method, "params": params} for params in (good, missing)]
     foreign, never = [await stranger.exchange(json.dumps(request)) for request in requests]
     assert foreign == never
-    assert (method, "server_id") in NOTHING_TO_FIND or foreign["error"]["data"]["reason"] == "not_found"
+    leaving = method in {"leave_server", "leave_direct_channel"}
+    assert leaving or foreign["error"]["data"]["reason"] == "not_found"
 
 
 async def test_messages_of_another_channel_are_not_found_in_this_one(people: People) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -250,6 +251,8 @@ async def test_delete_channel(system: System, people: People) -> None:
     room = await people.room()
     for number in range(3):
         await room.owner.call("add_message", channel_id=room.channel_id, content=f"{number}")
+    await room.member.call("add_reaction", channel_id=room.channel_id, message_id=1, emoji="x")
+    await room.member.call("update_read_state", channel_id=room.channel_id, message_id=2)
     assert (await refused(room.member.call("delete_channel", channel_id=room.channel_id))).code == 4030
     device = await people.connect(room.owner_is, 1)
     assert await room.owner.call("delete_channel", channel_id=room.channel_id) == {}
@@ -267,9 +270,11 @@ async def test_delete_channel(system: System, people: People) -> None:
             assert (await refused(client.call(method, channel_id=room.channel_id, **params))).reason == "not_found"
     assert shape(await listing(room.member, room)) == [(None, [])]
     assert not system.db.channels.count_documents({"_id": room.channel_id})
-    await eventually(lambda: not system.db.messages.count_documents({"channel_id": room.channel_id}), "they go too")
+    for kind in ("messages", "reactions", "reads"):
+        held = system.db[kind]
+        await eventually(lambda held=held: not held.count_documents({"channel_id": room.channel_id}), f"no {kind}")  # type: ignore[misc]
     await assert_dense(system, f"server:{room.server_id}", heard.rev)
-    await assert_dense(system, f"channel:{room.channel_id}", 4)
+    await assert_dense(system, f"channel:{room.channel_id}", 5)
 
     assert await room.owner.call("delete_channel", channel_id=room.channel_id) == {}
     stranger = await people.connect(await people.anybody("eve"))
@@ -429,3 +434,63 @@ async def test_a_list_whose_sight_may_have_changed_is_whole(people: People) -> N
     handed = await room.owner.call("update_server", server_id=room.server_id, changes={"owner_id": room.member_is.id})
     assert await since(rev)
     assert not await since(handed["rev"])
+
+
+@pytest.mark.parametrize("method", ["add_channel", "add_category", "add_role", "add_ban"])
+async def test_a_nonce_makes_one(system: System, people: People, method: str) -> None:
+    """From any device, at once and later: the first outcome."""
+    room = await people.room()
+    device = await people.connect(room.owner_is, 1)
+    every: dict[str, dict[str, Any]] = {
+        "add_channel": {"name": "x", "roles": []},
+        "add_category": {"name": "x"},
+        "add_role": {"name": "x", "color": "", "rules": []},
+        "add_ban": {"user_id": room.member_is.id, "why": "x"},
+    }
+    params = every[method]
+    stored = {"add_channel": "channels", "add_category": "categories", "add_role": "roles", "add_ban": "bans"}[method]
+    before = system.db[stored].count_documents({"server_id": room.server_id})
+    params |= {"server_id": room.server_id, "nonce": "once"}
+    outcomes = await asyncio.gather(*(client.call(method, **params) for client in (room.owner, device) * 3))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert system.db[stored].count_documents({"server_id": room.server_id}) == before + 1
+    if method == "add_ban":
+        await room.owner.call("delete_ban", server_id=room.server_id, user_id=room.member_is.id)
+    assert await device.call(method, **params) == outcomes[0]
+    await assert_dense(system, f"server:{room.server_id}")
+
+
+async def test_a_server_has_at_most_500_channels(system: System, people: People) -> None:
+    room = await people.room()
+    first = system.db.channels.find_one({"_id": room.channel_id}) or {}
+    system.db.channels.insert_many({**first, "_id": f"{room.server_id}.{number}"} for number in range(498))
+    made = await room.owner.call("add_channel", server_id=room.server_id, name="last")
+    refusal = await refused(room.owner.call("add_channel", server_id=room.server_id, name="too many"))
+    assert (refusal.code, refusal.reason) == (4090, "conflict")
+    await room.owner.call("delete_channel", channel_id=made["id"])
+    assert await room.owner.call("add_channel", server_id=room.server_id, name="again")
+
+
+async def test_two_devices_at_once_lose_nothing(system: System, people: People) -> None:
+    """Crossing changes of one server come one after the other, each with a revision of its own."""
+    room = await people.room()
+    device = await people.connect(room.owner_is, 1)
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("add_role", {"name": "x", "color": "", "rules": []}),
+        ("add_category", {"name": "x"}),
+        ("add_channel", {"name": "x"}),
+        ("update_server", {"changes": {"name": "y"}}),
+        ("update_member", {"user_id": room.member_is.id, "changes": {"nick": "z"}}),
+    ]
+    made = await asyncio.gather(
+        *(
+            client.call(method, server_id=room.server_id, **params)
+            for method, params in calls
+            for client in (room.owner, device)
+        )
+    )
+    new = [entity["rev"] for entity in made[:6]]
+    assert len(set(new)) == 6
+    await assert_dense(system, f"server:{room.server_id}")
+    listed = await room.owner.call("get_server_roles", server_id=room.server_id)
+    assert len({role["position"] for role in listed["roles"]}) == 3

@@ -106,21 +106,40 @@ async def test_giving_and_taking_roles(system: System, people: People) -> None:
     ] == []
 
 
+async def test_who_is_given_sight_starts_to_read_at_the_end(people: People) -> None:
+    """What was said of them while they could not see it is behind them; what they saw before stays as it was."""
+    room = await people.room(new=True)
+    role = await promote(room)
+    await give(room, [])
+    listed = await room.owner.call("get_server_roles", server_id=room.server_id)
+    hidden = [
+        {"role_id": listed["roles"][0]["id"], "allow": [], "deny": ["view_channel"]},
+        {"role_id": role["id"], "allow": ["view_channel"], "deny": []},
+    ]
+    closed = await room.owner.call("add_channel", server_id=room.server_id, name="closed", roles=hidden)
+    for channel_id in (closed["id"], room.channel_id):
+        await room.owner.call("add_message", channel_id=channel_id, content=f"<@{room.member_is.id}>")
+    await give(room, [role["id"]])
+    await room.owner.call("add_message", channel_id=closed["id"], content=f"<@{room.member_is.id}>")
+    states = await room.member.call("get_read_states", server_id=room.server_id)
+    read = {state["channel_id"]: (state["read_id"], state["mentions"]) for state in states["read_states"]}
+    assert read == {closed["id"]: (1, 1), room.channel_id: (0, 1)}
+
+
 async def test_who_may_give_which_roles(people: People) -> None:
     """Only those below one's own highest, and nothing one lacks; also to and from oneself."""
     room = await people.room()
     carl, carl_is = await third(people, room)
-    assert carl
     weak = await promote(room, "kick_members")
     strong = await promote(room, "ban_members")
     await give(room, [])
     mine = await promote(room, "manage_roles", "kick_members", position=0.9)
     high = await promote(room, position=2)
     await give(room, [mine["id"]])
-    to_carl = {"server_id": room.server_id, "user_id": carl_is.id}
 
-    async def given(*roles: dict[str, Any], by: Client = room.member, **named: Any) -> Any:
-        return await by.call("update_member", **(named or to_carl), changes={"roles": [role["id"] for role in roles]})
+    async def given(*roles: dict[str, Any], by: Client = room.member, to: str = carl_is.id) -> Any:
+        changes = {"roles": [role["id"] for role in roles]}
+        return await by.call("update_member", server_id=room.server_id, user_id=to, changes=changes)
 
     refusal = await refused(given(strong))
     assert refusal.data["needs"] == "ban_members"
@@ -136,9 +155,8 @@ async def test_who_may_give_which_roles(people: People) -> None:
     assert (await given(weak, high, by=room.owner))["roles"]
     assert (await refused(given(weak))).code == 4030  # nor is taken what is above
     assert (await refused(given(high, by=carl))).data["needs"] == "manage_roles"
-    oneself = {"server_id": room.server_id, "user_id": room.member_is.id}
-    assert (await refused(given(**oneself))).code == 4030
-    assert set((await given(mine, weak, **oneself))["roles"]) == {mine["id"], weak["id"]}
+    assert (await refused(given(to=room.member_is.id))).code == 4030
+    assert set((await given(mine, weak, to=room.member_is.id))["roles"]) == {mine["id"], weak["id"]}
 
 
 async def test_odd_roles_are_refused(people: People) -> None:
@@ -334,7 +352,7 @@ async def test_an_invite_of_another_server_stays(people: People) -> None:
 @pytest.mark.protocol("update_server", "server_updated")
 async def test_update_server(system: System, people: People) -> None:
     room = await people.room()
-    changes = {"name": "Coffee house", "description": "Hot", "image": "0" * 64}
+    changes = {"name": "Coffee house", "description": "Hot"}
     changed = await room.owner.call("update_server", server_id=room.server_id, changes=changes)
     assert {name: changed[name] for name in changes} == changes
     assert changed["me"] == (await room.owner.call("get_server", server_id=room.server_id))["me"]
@@ -346,14 +364,14 @@ async def test_update_server(system: System, people: People) -> None:
     assert {name: stored[name] for name in ("name", "rev")} == {"name": "Coffee house", "rev": heard.rev}
     assert stored["perm_rev"] < heard.rev
     cleared = await room.owner.call(
-        "update_server", server_id=room.server_id, changes={"name": "Coffee house", "image": None}
+        "update_server", server_id=room.server_id, changes={"name": "Coffee house", "description": None}
     )
     (told,) = entry(system, f"server:{room.server_id}", cleared["rev"])
-    assert (told["params"]["changes"], told["params"]["was"]) == ({"image": None}, heard.rev)
-    same = await room.owner.call("update_server", server_id=room.server_id, changes={"image": None})
+    assert (told["params"]["changes"], told["params"]["was"]) == ({"description": None}, heard.rev)
+    same = await room.owner.call("update_server", server_id=room.server_id, changes={"description": None})
     assert same["rev"] == cleared["rev"]
     delta = await room.member.call("get_server", server_id=room.server_id, since=heard.rev)
-    assert (delta["full"], delta["updated"][0]["image"]) == (False, None)
+    assert (delta["full"], delta["updated"][0]["description"]) == (False, None)
     listed = await room.member.call("get_servers")
     assert next(each for each in listed["servers"] if each["id"] == room.server_id)["name"] == "Coffee house"
     await assert_dense(system, f"server:{room.server_id}", cleared["rev"])
@@ -432,8 +450,21 @@ async def test_delete_server(system: System, people: People) -> None:
     assert room.server_id not in {each["id"] for each in (await newcomer.call("get_servers"))["servers"]}
 
 
+async def test_a_deleted_server_is_nobodys_before_it_is_cleared_away(system: System, people: People) -> None:
+    """As one finds it between the deletion and what follows."""
+    person = await people.register("late")
+    row: dict[str, Any] = {"server_id": f"gone.{person.id}", "user_id": person.id, "roles": [], "nick": None, "rev": 1}
+    system.db.members.insert_one(row)
+    client = await people.open()
+    opened = await client.call("authenticate", token=person.token)
+    assert list(opened["current"]) == [f"self:{person.id}"]
+    assert (await client.call("get_servers"))["servers"] == []
+    resumed = await client.call("resume", scopes={f"server:{row['server_id']}": 1})
+    assert resumed["gone"] == [f"server:{row['server_id']}"]
+
+
 def nothing_left(system: System, room: Room) -> bool:
-    names = ("members", "roles", "channels", "categories", "invites", "bans")
+    names = ("members", "roles", "channels", "categories", "invites", "bans", "reading_starts")
     left = {name: system.db[name].count_documents({"server_id": room.server_id}) for name in names}
     left["messages"] = system.db.messages.count_documents({"channel_id": room.channel_id})
     left["cascades"] = system.db.cascades.count_documents({})

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,13 +57,12 @@ async def settled(room: Room) -> None:
     """Both have heard all there is: a message goes round after it."""
     said = await room.owner.call("add_message", channel_id=room.channel_id, content="settled")
     for client in (room.owner, room.member):
-        await client.until(
-            lambda heard=client.heard: any(
-                event.params["message"]["id"] == said["id"]
-                for event in heard("message_added", scope=f"channel:{room.channel_id}")
-            ),
-            "the message that goes round",
-        )
+        await client.until(partial(_has_come, client, room, said["id"]), "the message that goes round")
+
+
+def _has_come(client: Client, room: Room, message_id: int) -> bool:
+    said = client.heard("message_added", scope=f"channel:{room.channel_id}")
+    return any(event.params["message"]["id"] == message_id for event in said)
 
 
 async def told(client: Client, channel_id: str) -> list[str]:

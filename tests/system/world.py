@@ -276,6 +276,40 @@ class World:
             self.expect(step, server, reason, "forbidden")
         message.deleted = message.deleted or (allowed and result is not None)
 
+    async def react(self, step: Step) -> None:
+        await self.change_reaction(step, "add_reaction")
+
+    async def unreact(self, step: Step) -> None:
+        await self.change_reaction(step, "delete_reaction")
+
+    async def change_reaction(self, step: Step, method: str) -> None:
+        """One of a few kinds, so that many meet."""
+        if (message := self.pick_message(step)) is None:
+            return
+        was_deleted, ids = message.deleted, {"channel_id": message.key[0], "message_id": message.key[1]}
+        _, reason = await self.ask(step, method, **ids, emoji="☕🎉👍"[step.target % 3])
+        due = {"not_found"} if was_deleted and method == "add_reaction" else {""}
+        if message.key in self.deleting:
+            due |= {"", "not_found"}
+        self.expect(step, self.server_of(message.key[0]), reason, *due)
+
+    async def direct(self, step: Step) -> None:
+        """Opens a channel with one or both of the others, and mostly writes into it: as far as they share a server."""
+        others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
+        wanted = others if step.target % 3 == 2 else [others[step.target % 3]]
+        made, reason = await self.ask(step, "add_direct_channel", user_ids=wanted, nonce=f"n{next(self.counter)}")
+        assert reason in {"", "forbidden"}
+        if made and step.target % 4:
+            said = {"channel_id": made["id"], "content": step.text or "hi", "nonce": f"n{next(self.counter)}"}
+            _, reason = await self.ask(step, "add_message", **said)
+            assert reason in {"", "not_found"}  # another device of mine may have left it
+
+    async def leave_direct(self, step: Step) -> None:
+        if not (held := sorted(self.client(step).cache.direct_channels)):
+            return
+        _, reason = await self.ask(step, "leave_direct_channel", channel_id=held[step.target % len(held)])
+        assert not reason
+
     async def read(self, step: Step) -> None:
         """Pages and lists in the middle of it all, with a `since`; the cache takes them as any others."""
         channel_id = self.pick_channel(step)
@@ -324,5 +358,6 @@ class World:
         shown = {
             channel: {number: message["content"] for number, message in held.items()}
             for channel, held in view.snapshot["messages"].items()
+            if channel not in view.snapshot["directs"]
         }
         assert shown == standing

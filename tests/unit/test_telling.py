@@ -9,6 +9,7 @@ from services.gateway.frames import text_frame
 from services.gateway.sight import BLIND, Seen, ServerSight
 from services.gateway.telling import Telling
 from shared.journal.entry import Entry
+from shared.protocol.category import Category
 from shared.protocol.channel import Channel
 from shared.protocol.contract import Audience
 from shared.protocol.internal import ChannelView, ServerView
@@ -54,7 +55,7 @@ def sight(*channels: Channel) -> ServerSight:
         owner_id="owner",
         everyone_id=EVERYONE,
         roles={EVERYONE: ["view_channel"], ROLE: []},
-        categories=[{"id": "cat", "name": "Private", "position": 0, "rev": 1}],
+        categories=[Category(id="cat", name="Private", position=0, rev=1)],
         channels=[ChannelView(channel=each, head=3) for each in channels],
     )
     made = ServerSight("s", view)

@@ -19,6 +19,8 @@ What = Literal[
     "user",
     "message",
     "page",
+    "direct",
+    "read",
     "outgoing",
     "typing",
 ]

@@ -8,7 +8,19 @@ from typing import Any, Literal
 
 from guildwire import types
 
-NONCES = frozenset({"add_ban", "add_category", "add_channel", "add_invite", "add_message", "add_role", "add_server"})
+NONCES = frozenset(
+    {
+        "add_ban",
+        "add_category",
+        "add_channel",
+        "add_direct_channel",
+        "add_invite",
+        "add_message",
+        "add_reaction",
+        "add_role",
+        "add_server",
+    }
+)
 """Methods that a nonce makes safe to repeat; one is made for each call that gives none."""
 
 
@@ -270,3 +282,38 @@ class Methods(ABC):
             {"channel_id": channel_id, "amount": amount, "around": around, "anchor": anchor, "direction": direction},
         )
         return result
+
+    async def add_reaction(
+        self, channel_id: str, message_id: int, emoji: str, *, nonce: str | None = None
+    ) -> types.Reaction:
+        result: types.Reaction = await self.call(
+            "add_reaction", {"channel_id": channel_id, "message_id": message_id, "emoji": emoji, "nonce": nonce}
+        )
+        return result
+
+    async def delete_reaction(self, channel_id: str, message_id: int, emoji: str) -> None:
+        await self.call("delete_reaction", {"channel_id": channel_id, "message_id": message_id, "emoji": emoji})
+
+    async def start_typing(self, channel_id: str) -> None:
+        await self.call("start_typing", {"channel_id": channel_id})
+
+    async def get_read_states(self, *, server_id: str | None = None) -> types.ReadStates:
+        result: types.ReadStates = await self.call("get_read_states", {"server_id": server_id})
+        return result
+
+    async def update_read_state(self, channel_id: str, message_id: int) -> types.ReadState:
+        result: types.ReadState = await self.call(
+            "update_read_state", {"channel_id": channel_id, "message_id": message_id}
+        )
+        return result
+
+    async def get_direct_channels(self) -> types.DirectChannels:
+        result: types.DirectChannels = await self.call("get_direct_channels", {})
+        return result
+
+    async def add_direct_channel(self, user_ids: list[str], *, nonce: str | None = None) -> types.DirectChannel:
+        result: types.DirectChannel = await self.call("add_direct_channel", {"user_ids": user_ids, "nonce": nonce})
+        return result
+
+    async def leave_direct_channel(self, channel_id: str) -> None:
+        await self.call("leave_direct_channel", {"channel_id": channel_id})

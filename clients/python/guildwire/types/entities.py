@@ -380,3 +380,54 @@ class MessagesDelta(TypedDict):
     updated: list[Message]
     deleted: list[int]
     users: list[User]
+
+
+class ReadState(TypedDict):
+    """`mentions` counts the messages above `read_id` that name you, up to 1,000.
+
+    `server_id` is null for a direct channel.
+    """
+
+    channel_id: str
+    server_id: str | None
+    read_id: int
+    last_message_id: int
+    mentions: int
+
+
+class ReadStates(TypedDict):
+    rev: int
+    full: Literal[True]
+    read_states: list[ReadState]
+
+
+class DirectChannel(TypedDict):
+    """`users` are all who are in it, you too; `rev` counts in your own `self`."""
+
+    id: str
+    users: list[User]
+    last_message_id: int
+    rev: int
+
+
+class DirectChannels(TypedDict):
+    rev: int
+    full: Literal[True]
+    channels: list[DirectChannel]
+
+
+class DirectChannelsDelta(TypedDict):
+    """Those that were opened, or whose users changed, and those that you left."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[DirectChannel]
+    deleted: list[str]
+
+
+class ReactionMade(TypedDict):
+    """Who added a reaction (`on`), or took it back."""
+
+    emoji: str
+    user_id: str
+    on: bool

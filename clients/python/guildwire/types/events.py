@@ -11,8 +11,10 @@ from guildwire.types.entities import (
     Category,
     CategoryListing,
     Channel,
+    DirectChannel,
     Member,
     Message,
+    ReactionMade,
     Role,
     Server,
 )
@@ -169,7 +171,10 @@ class MessageAddedEvent(TypedDict):
 
 
 class MessageChangedEvent(TypedDict):
-    """`changes` holds only what changed; `was` is the message's revision before."""
+    """`changes` holds only what changed; `was` is the message's revision before.
+
+    For a reaction `changes` has all `reactions` as `{emoji, count}`, and `reaction` tells whose it was.
+    """
 
     scope: str
     rev: int
@@ -177,6 +182,7 @@ class MessageChangedEvent(TypedDict):
     message_id: int
     changes: dict[str, Any]
     was: int
+    reaction: NotRequired[ReactionMade | None]
 
 
 class MessageDeletedEvent(TypedDict):
@@ -184,3 +190,38 @@ class MessageDeletedEvent(TypedDict):
     rev: int
     more: NotRequired[bool]
     message_id: int
+
+
+class TypingStartedEvent(TypedDict):
+    """Lasts 8 s, or until a message of theirs. It has neither `scope` nor `rev`, and may be missed."""
+
+    channel_id: str
+    user_id: str
+
+
+class ReadChangedEvent(TypedDict):
+    """Not sent for a message of your own, which moves `read_id` to itself."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel_id: str
+    read_id: int
+    mentions: int
+
+
+class DirectChannelAddedEvent(TypedDict):
+    """A channel is open to you, or its users changed. `at` is the revision from which the channel's events follow."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel: DirectChannel
+    at: int
+
+
+class DirectChannelDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    channel_id: str

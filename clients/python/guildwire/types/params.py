@@ -380,3 +380,48 @@ class GetMessageChunkParams(TypedDict):
     anchor: NotRequired[int | None]
     direction: NotRequired[bool | None]
     since: NotRequired[int | None]
+
+
+class AddReactionParams(TypedDict):
+    channel_id: str
+    message_id: int
+    emoji: str
+    nonce: NotRequired[str | None]
+
+
+class DeleteReactionParams(TypedDict):
+    channel_id: str
+    message_id: int
+    emoji: str
+
+
+class StartTypingParams(TypedDict):
+    channel_id: str
+
+
+class GetReadStatesParams(TypedDict):
+    """Of every channel that you may see, direct ones too; with `server_id` of that server's."""
+
+    server_id: NotRequired[str | None]
+
+
+class UpdateReadStateParams(TypedDict):
+    """All up to `message_id` is read; one beyond the last message stands for the last."""
+
+    channel_id: str
+    message_id: int
+
+
+class GetDirectChannelsParams(TypedDict):
+    since: NotRequired[int | None]
+
+
+class AddDirectChannelParams(TypedDict):
+    """There is one channel for each set of users; you are always among them."""
+
+    user_ids: list[str]
+    nonce: NotRequired[str | None]
+
+
+class LeaveDirectChannelParams(TypedDict):
+    channel_id: str
