@@ -229,7 +229,10 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
 
 
 async def _channels_with_heads(change: Change, server_id: str) -> list[Document]:
-    scoped = [{"$match": {"server_id": server_id}}, {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}}]
+    scoped: list[Document] = [
+        {"$match": {"server_id": server_id}},
+        {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}},
+    ]
     return await change.aggregate("channels", [*scoped, *head_lookup("scope")], MAX_CHANNELS)
 
 
