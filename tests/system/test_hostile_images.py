@@ -13,7 +13,7 @@ import pytest
 from tests import pictures
 from tests.pictures import flag, noise, saved
 from tests.rig import People, System, eventually
-from tests.web import NOTHING, Web, is_refusal
+from tests.web import NOTHING, Answer, Web, is_refusal
 
 BROKEN = {
     "nothing": b"",
@@ -149,18 +149,19 @@ async def test_uploads_that_were_given_up_make_room_at_once(web: Web) -> None:
         f"POST /images HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {web.person.token}\r\nContent-Length: 99\r\n\r\nabc"
     )
     port = urlsplit(web.images()).port
-    writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(4)]
-    for writer in writers:
-        writer.write(begin.encode())
+    writers: list[asyncio.StreamWriter] = []
     png = saved(flag(8, 8), "PNG")
-    async with asyncio.timeout(5):
-        while (answer := await web.post(png))[0] != 429:  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.02)
+    answer: Answer = (0, None)
+    async with asyncio.timeout(10):
+        while answer[0] != 429:
+            writers.append((await asyncio.open_connection("127.0.0.1", port))[1])
+            writers[-1].write(begin.encode())
+            answer = await web.post(png)
     assert is_refusal(answer, 429, "rate_limited")
     assert answer[1]["error"]["data"]["retry_after_ms"] == 1000
     for writer in writers:
         writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         while (await web.post(png))[0] != 200:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
 
@@ -170,8 +171,12 @@ async def test_bombs_leave_the_service_as_it_was(web: Web, system: System) -> No
     bombs = [*TOO_LARGE.values(), pictures.text_bomb(), pictures.empty_png(4096, 4096, bits=16)]
     await asyncio.gather(*(web.post(bomb) for bomb in bombs[:2]))
     before = memory_of(system, "guilds-0")
+    statuses: list[int] = []
     for start in range(0, 52, 4):
-        await asyncio.gather(*(web.post(bombs[number % len(bombs)]) for number in range(start, start + 4)))
+        round_of_four = (web.post(bombs[number % len(bombs)]) for number in range(start, start + 4))
+        statuses += [status for status, _ in await asyncio.gather(*round_of_four)]
+    # The others, on a machine that is busy, were not decoded in time.
+    assert sum(status in {200, 400, 413} for status in statuses) >= 40, statuses
     assert memory_of(system, "guilds-0") - before < 24 << 20
     assert psutil.Process(system.processes["guilds-0"].pid).children() == []
 
