@@ -34,7 +34,19 @@ PURPOSES = {
     "get_sessions": "Your sessions, the last used first.",
     "delete_session": "Ends a session of yours; its connections close with 4002.",
     "get_users": "Of these users, those newer than the revision given; you are told of all of them from then on.",
-    "update_user": "Changes your profile; `null` clears the status text.",
+    "update_user": "Changes your profile. A new `password` ends all your other sessions; `forbidden`: the old one is "
+    "wrong.",
+    "delete_user": "Deletes your account and ends all its sessions, this one after the reply. The name is free again; "
+    "what you wrote stays, by a `Deleted user`. `forbidden`: wrong password. `conflict`: you own a server.",
+    "get_friends": "Your friends, those you asked or who asked you, whom you block and who blocks you; at most 1000. "
+    "`next_anchor` is the `anchor` of the next page, where they are too large for one reply.",
+    "add_friend": "Asks somebody to be your friend; makes you friends if they have asked you. `forbidden`: they block "
+    "you. `conflict`: you are friends, or have asked, or block them, or a list is full.",
+    "update_friend": "`friend` accepts a request; `blocked` blocks anybody, which ends a friendship or request. "
+    "Twice is once.",
+    "delete_friend": "Declines, cancels, unfriends or unblocks; twice is once. Somebody else's block stays.",
+    "get_settings": "Your settings: the client's own JSON, the same on all your devices; `{}` before there are any.",
+    "update_settings": "Replaces your settings, as a whole. The same again changes nothing.",
     "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
     "server's member events. A page with a `filter` may be short, or empty, and yet have a `next_anchor`; with a "
     "`filter` there is no delta.",
@@ -109,6 +121,10 @@ PURPOSES = {
 
 SCOPES = {
     "user_changed": "user",
+    "friend_added": "self",
+    "friend_changed": "self",
+    "friend_deleted": "self",
+    "settings_changed": "self",
     "server_added": "self",
     "server_updated": "server",
     "server_deleted": "self",
@@ -146,6 +162,7 @@ AUDIENCES = {
     Audience.SCOPE: "every connection that holds the scope",
     Audience.MEMBERS: "connections that loaded the server's members, and the member it is about",
     Audience.VIEWERS: "every connection of who sees it",
+    Audience.OWN: "one's own connections",
 }
 
 WHEN = {

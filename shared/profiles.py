@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from shared.protocol.account import Status, User
 from shared.store import Document, Store, translated
 
-PROFILE: Document = {"name": 1, "display_name": 1, "image": 1, "status": 1, "status_text": 1, "rev": 1}
+PROFILE: Document = {"name": 1, "display_name": 1, "image": 1, "status": 1, "status_text": 1, "rev": 1, "deleted": 1}
 """The fields of a user's document that a profile is made of: a password's hash is never even read."""
 
 

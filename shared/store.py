@@ -113,6 +113,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("user_id", 1)]),
         IndexModel([("expires_date", 1)], name="expiry", expireAfterSeconds=0),
     ],
+    "servers": [IndexModel([("owner_id", 1)])],
     "channels": [IndexModel([("server_id", 1), ("position", 1)])],
     "roles": [IndexModel([("server_id", 1), ("position", 1)])],
     "members": [
@@ -122,6 +123,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("server_id", 1), ("roles", 1), ("name_key", 1), ("user_id", 1)]),
         IndexModel([("user_id", 1)]),
     ],
+    "friends": [IndexModel([("user_id", 1), ("other_id", 1)], unique=True), IndexModel([("other_id", 1)])],
     "cascades": [IndexModel([("service", 1), ("due", 1)])],
     "categories": [IndexModel([("server_id", 1), ("position", 1)])],
     "invites": [IndexModel([("server_id", 1), ("user_id", 1)])],
@@ -323,7 +325,7 @@ class Store:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "images", "outbox", "leases", "meta", "spent_messages"):
+        for name in ("servers", "images", "settings", "outbox", "leases", "meta", "spent_messages"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:

@@ -17,6 +17,7 @@ from typing import Self
 from tests.cache_of_self import CacheOfSelf
 from tests.client import PATIENCE, Client, Event, Received, Reply, RpcError
 from tests.order import DENSE, Order, kind_of
+from tests.own import Own
 from tests.structure import Structure, change
 from tests.view import Entity, Snapshot, View, as_shown, flat, page_of, stored
 
@@ -47,16 +48,22 @@ class Cache(CacheOfSelf):
     """All channels of a server since I came in, also when a reply said it is gone: the event is still to come."""
     _newest: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.own = Own(self._begin, self._violate)
+
     def apply(self, item: Received) -> None:
         if isinstance(item, Event):
             self._apply_event(item)
+            self.own.hear_users(item.params)
         elif item.error is None:
             self._apply_reply(item)
+            self.own.hear_users(item.result)
 
     def snapshot(self) -> Snapshot:
         """What the cache holds, in the form of a `View`'s snapshot."""
         mine = {known: channel for known, channel in self.channels.items() if channel.server_id in self.servers}
         return {
+            **self.own.snapshot(),
             "servers": {known: stored(server) for known, server in self.servers.items()},
             "categories": {known: self._structure(known).names() for known in self.servers},
             "channels": {known: channel.entity for known, channel in mine.items()},
@@ -72,7 +79,7 @@ class Cache(CacheOfSelf):
         """The requests whose replies would complete the cache."""
         if not self.listed:
             return [("get_servers", {})]
-        lacking: list[tuple[str, Entity]] = []
+        lacking = self.own.lacks()
         for server_id, server in self.servers.items():
             if "owner_id" not in server:
                 lacking.append(("get_server", {"server_id": server_id}))
@@ -118,7 +125,7 @@ class Cache(CacheOfSelf):
             event.rev, more=bool(event.params.get("more")), dense=self._is_dense(event.scope)
         ):
             self._violate(f"{event.method} of {event.scope}: {broken}")
-        handler = getattr(self, f"_{event.method}", None)
+        handler = getattr(self, f"_{event.method}", None) or getattr(self.own, event.method, None)
         if handler is not None:
             handler(event)
         server_id = event.scope.partition(":")[2]
@@ -259,6 +266,16 @@ class Cache(CacheOfSelf):
             self._forget_server(server_id)
         for server in result["servers"]:
             self.servers.setdefault(server["id"], server)
+
+    def _replied_get_friends(self, result: Entity, _params: Entity) -> None:
+        if self._not_older(f"self:{self.user_id}", result["rev"]):
+            self.own.read_friends(result)
+
+    def _replied_get_settings(self, result: Entity, _params: Entity) -> None:
+        if self._not_older(f"self:{self.user_id}", result["rev"]):
+            self.own.read_settings(result)
+
+    _changed_get_friends, _changed_get_settings = _replied_get_friends, _replied_get_settings
 
     def _replied_get_server(self, result: Entity, _params: Entity) -> None:
         mine = self.servers.get(result["id"])
@@ -404,7 +421,7 @@ class Device:
         """
         targets = {**view.revs, **{scope: servers.get(scope, 0) for scope in view.revs if kind_of(scope) == "server"}}
         try:
-            for kind in ("self", "server", "channel"):
+            for kind in ("self", "server", "channel", "user"):
                 await self._reach({scope: rev for scope, rev in targets.items() if kind_of(scope) == kind})
                 await self.load()
         except TimeoutError:

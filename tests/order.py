@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 DENSE = frozenset({"self", "channel", "user"})
-"""Kinds of scopes of which everything is visible, so that no rev may be missing."""
+"""Kinds of scopes in which no rev may be missing, for all of it is visible; of users, while none chooses a status."""
 
 
 def kind_of(scope: str) -> str:

@@ -51,14 +51,24 @@ def as_shown(message: Mapping[str, Any]) -> Entity:
     return {name: value for name, value in message.items() if name != "nonce"}
 
 
+def as_friend(friend: Mapping[str, Any]) -> Entity:
+    return {"state": friend["state"], "rev": friend["rev"]}
+
+
 async def fresh_view(url: str, token: str) -> View:
     """What the owner of the token sees now, read over a new connection with nothing but `get_*`."""
     async with await Client.connect(url) as client:
-        opened, listed = await ask_all(client, [("authenticate", {"token": token}), ("get_servers", {})])
+        first = ("get_servers", "get_friends", "get_settings")
+        calls: list[tuple[str, Entity]] = [("authenticate", {"token": token}), *((method, {}) for method in first)]
+        opened, listed, friends, settings = await ask_all(client, calls)
         revs = {f"self:{opened['user']['id']}": listed["rev"]}
         directs = (await client.call("get_direct_channels"))["channels"]
         snapshot: Snapshot = {"servers": {}, "categories": {}, "channels": {}, "roles": {}, "messages": {}}
         snapshot["directs"] = {channel["id"]: direct_entity(channel) for channel in directs}
+        snapshot["settings"] = settings["settings"]
+        snapshot["friends"] = {friend["user"]["id"]: as_friend(friend) for friend in friends["friends"]}
+        snapshot["users"] = {friend["user"]["id"]: friend["user"] for friend in friends["friends"]}
+        revs |= {f"user:{user_id}": user["rev"] for user_id, user in snapshot["users"].items()}
         named = [{"server_id": server["id"]} for server in listed["servers"]]
         replies = await ask_all(client, [(method, server) for server in named for method in _OF_A_SERVER])
         for server, channels, roles in zip(*[iter(replies)] * len(_OF_A_SERVER), strict=True):

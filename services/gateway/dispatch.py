@@ -24,7 +24,17 @@ from shared.affinity import key_of
 from shared.bus import Reply
 from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
-from shared.protocol.account import AUTHENTICATE, DELETE_SESSION, GET_USERS, LOGOUT, Authenticate, Forget, Pong, Resume
+from shared.protocol.account import (
+    AUTHENTICATE,
+    DELETE_SESSION,
+    DELETE_USER,
+    GET_USERS,
+    LOGOUT,
+    Authenticate,
+    Forget,
+    Pong,
+    Resume,
+)
 from shared.protocol.contract import Empty, Method, Params
 from shared.protocol.server import GET_SERVER
 from shared.settings import Settings
@@ -239,7 +249,7 @@ class Dispatcher:
     def _ends_own(self, request: Incoming) -> bool:
         """Whether it ends the session of this very socket."""
         mine = request.params.get("session_id") == self._connection.session_id
-        return request.method is LOGOUT or (request.method is DELETE_SESSION and mine)
+        return request.method in {LOGOUT, DELETE_USER} or (request.method is DELETE_SESSION and mine)
 
     async def _log_out(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
         """Ends the session; this socket closes after the reply, not at the word that all others close at."""

@@ -17,6 +17,9 @@ from shared.protocol.contract import Audience
 
 Event = dict[str, Any]
 
+_PERSONAL = {Audience.MEMBERS, Audience.OWN}
+"""Audiences of which it depends on the connection, not on what its user sees, whether it is told."""
+
 
 class Telling:
     """`sight` is given for an entry of a server; `place` tells where a channel's own scope stands: revision and id."""
@@ -30,7 +33,7 @@ class Telling:
         self._frames: dict[tuple[int, bool, bool], bytes] = {}
         self._derived: dict[tuple[str, str], Event] = {}
         self._lists: dict[tuple[Seen, Seen], list[Event]] = {}
-        self._personal = any(event.get("to") == Audience.MEMBERS for event in entry.events)
+        self._personal = any(event.get("to") in _PERSONAL for event in entry.events)
 
     def events_for(self, connection: Connection, before: Seen, after: Seen) -> list[Event]:
         """What a connection is told whose user saw so much before the entry, and sees so much after it."""
@@ -97,13 +100,15 @@ def _is_for_all(event: Event) -> bool:
 
 
 def _is_for(connection: Connection, server_id: str, event: Event) -> bool:
-    if event.get("to") != Audience.MEMBERS:
-        return _is_for_all(event)
-    if server_id in connection.loaded_members:
-        return True
-    member = event["params"].get("member")
-    user_id: str = member["user"]["id"] if member else event["params"]["user_id"]
-    return user_id == connection.user_id
+    match event.get("to"):
+        case Audience.MEMBERS:
+            member = event["params"].get("member")
+            about = member["user"]["id"] if member else event["params"]["user_id"]
+            return server_id in connection.loaded_members or bool(about == connection.user_id)
+        case Audience.OWN:
+            return bool(event["own"]["user_id"] == connection.user_id)
+        case _:
+            return _is_for_all(event)
 
 
 def _subject(event: Event) -> str:

@@ -4,6 +4,7 @@ from services.guilds.bans import Bans
 from services.guilds.categories import Categories
 from services.guilds.channel_lists import ChannelLists
 from services.guilds.channels import Channels
+from services.guilds.farewell import Farewell
 from services.guilds.images import Images
 from services.guilds.interest import Interest
 from services.guilds.invites import Invites
@@ -29,6 +30,7 @@ def handlers(parts: Parts) -> list[object]:
         Images(parts),
         Interest(parts),
         Remains(parts),
+        Farewell(parts),
     ]
 
 

@@ -190,7 +190,7 @@ async def find_profile(reader: Reader, user_id: str) -> Document:
 async def find_user(change: Change, user_id: str) -> Document:
     """Who is to become a member. Their document is written, so that a rename at the same moment conflicts with it."""
     user = await change.find_one("users", {"_id": user_id}, projection=PROFILE)
-    if user is None:
+    if user is None or user.get("deleted"):
         raise Unauthenticated("This account no longer exists.")
     change.update("users", {"_id": user_id}, {"$inc": {"joins": 1}})
     return user
@@ -229,10 +229,8 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
 
 
 async def _channels_with_heads(change: Change, server_id: str) -> list[Document]:
-    scoped: list[Document] = [
-        {"$match": {"server_id": server_id}},
-        {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}},
-    ]
+    named: Document = {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}}
+    scoped: list[Document] = [{"$match": {"server_id": server_id}}, named]
     return await change.aggregate("channels", [*scoped, *head_lookup("scope")], MAX_CHANNELS)
 
 

@@ -132,7 +132,7 @@ class Journal:
                 waiting.fail(error)
                 continue
             documents.update(written.leaves)
-            events = [recorded(written.event, written.own)]
+            events = [recorded(written.event, written.own, written.audience)]
             entry = Entry(append.scope, head.rev + 1, events, by=origin.by, last_id=written.last_id)
             heads[append.scope] = Head(entry.rev, written.last_id)
             staged.entries.append(replace(entry, perm_rev=append.perm_rev))

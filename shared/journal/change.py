@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from shared.journal.entry import Entry, Head, Lookup, Origin, recorded
-from shared.protocol.contract import Event
+from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
 from shared.store import Delete, DeleteAll, Document, Filter, Insert, Transaction, Update, UpdateAll, Write
 
@@ -50,11 +50,20 @@ class Change:
     async def aggregate(self, collection: str, stages: list[Document], limit: int) -> list[Document]:
         return await self._transaction.aggregate(collection, stages, limit)
 
-    def record(self, scope: Scope, *events: Event) -> None:
-        """Adds to the scope's one entry of this change; without events the entry only takes its revision."""
+    def record(
+        self,
+        scope: Scope,
+        *events: Event,
+        own: Mapping[str, Any] | None = None,
+        audience: Audience | None = None,
+    ) -> None:
+        """Adds to the scope's one entry of this change; without events the entry only takes its revision.
+
+        `own` and `audience` are of all these events, as in `Written`.
+        """
         if scope not in self._heads:
             raise RuntimeError(f"{scope.name} is not part of this change")
-        self._events.setdefault(scope, []).extend(recorded(event) for event in events)
+        self._events.setdefault(scope, []).extend(recorded(event, own, audience) for event in events)
 
     def tell_gateways(self, scope: Scope, name: str, **params: Any) -> None:
         """Adds an event that no client is told of: what a gateway must know before anything later in the scope."""
@@ -63,7 +72,7 @@ class Change:
     def follow(self, scope: Scope, write: Callable[[Head], Written[R]]) -> R:
         """Adds what an append to the scope would write, and returns its outcome."""
         written = write(self._heads[scope])
-        self._events.setdefault(scope, []).append(recorded(written.event, written.own))
+        self._events.setdefault(scope, []).append(recorded(written.event, written.own, written.audience))
         self._last_ids[scope] = written.last_id
         self.writes.extend(written.writes)
         return written.outcome
@@ -100,7 +109,8 @@ class Change:
 class Written(Generic[R]):
     """What an append writes at the revision it was given.
 
-    `leaves` are documents that others may read, as they are from then on; None for one that is gone.
+    `own` is what one user alone is told more; `audience` narrows this one event more than all of its name. `leaves`
+    are documents that others may read, as they are from then on; None for one that is gone.
     """
 
     event: Event
@@ -109,6 +119,7 @@ class Written(Generic[R]):
     last_id: int
     own: Mapping[str, Any] | None = None
     leaves: Mapping[Lookup, Document | None] = field(default_factory=dict)
+    audience: Audience | None = None
 
 
 @dataclass(frozen=True, slots=True)

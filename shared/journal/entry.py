@@ -129,11 +129,11 @@ def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
     )
 
 
-def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """An event as an entry keeps it."""
+def recorded(event: Event, own: Mapping[str, Any] | None = None, audience: Audience | None = None) -> dict[str, Any]:
+    """An event as an entry keeps it; `audience` where it is another than that of all such events."""
     record: dict[str, Any] = {"name": event.name, "params": event.model_dump(mode="json")}
-    if event.audience is not Audience.SCOPE:
-        record["to"] = event.audience.value
+    if (audience or event.audience) is not Audience.SCOPE:
+        record["to"] = (audience or event.audience).value
     if users := event.users():
         record["users"] = users
     if event.facts:

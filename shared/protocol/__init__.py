@@ -11,6 +11,7 @@ from shared.protocol import (
     category,
     channel,
     direct,
+    friend,
     image,
     internal,
     invite,
@@ -20,12 +21,15 @@ from shared.protocol import (
     read,
     role,
     server,
+    settings,
     typing_sign,
 )
 from shared.protocol.contract import Event, Method
 
 _MODULES: tuple[ModuleType, ...] = (
     account,
+    friend,
+    settings,
     server,
     category,
     channel,

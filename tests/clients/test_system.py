@@ -54,6 +54,8 @@ async def crowd(system: System, people: People) -> AsyncIterator[Crowd]:
 
 
 async def load_everything(client: Client) -> None:
+    await client.load_friends()
+    await client.load_settings()
     for server_id in list(await client.load_servers()):
         await client.load_server(server_id)
         await client.load_members(server_id)
@@ -72,7 +74,7 @@ def picture(cache: Cache) -> Picture:
             "messages": {channel_id: cache.pages(channel_id).newest(10_000) for channel_id in server.channels},
         }
         for server_id, server in sorted(cache.servers.items())
-    }
+    } | {"self": {"friends": dict(cache.friends.all), "settings": dict(cache.settings.value)}}
 
 
 async def assert_equals_fresh(crowd: Crowd, person: Person, client: Client) -> None:
@@ -96,6 +98,25 @@ async def test_people_talk_over_two_gateways(crowd: Crowd) -> None:
     await ann.update_user({"display_name": "Ann of Tea"})
     assert [each["content"] for each in await bob.load_messages(channel_id)] == ["Hello!", "hi"]
     await assert_equals_fresh(crowd, bob_is, bob)
+
+
+async def test_friends_and_settings_reach_all_devices(crowd: Crowd) -> None:
+    ann_is, ann, bob_is, bob, _, _ = await crowd.room(0, 1)
+    second = await crowd.connect(bob_is, 0)
+    for client in (ann, bob, second):
+        await load_everything(client)
+    await ann.add_friend(user_id=bob_is.id)
+    await bob.update_settings({"theme": "dark"})
+    await eventually(lambda: second.cache.friends.all.get(ann_is.id, {}).get("state") == "incoming", "the request")
+    assert (await second.update_friend(ann_is.id, "friend"))["state"] == "friend"
+    await ann.update_friend(bob_is.id, "blocked")
+    for client in (bob, second):
+        await assert_equals_fresh(crowd, bob_is, client)
+    await assert_equals_fresh(crowd, ann_is, ann)
+    assert second.cache.friends.all[ann_is.id]["state"] == "blocked_by"
+    assert second.cache.settings.value == {"theme": "dark"}
+    await ann.delete_friend(bob_is.id)
+    await eventually(lambda: not second.cache.friends.all, "nothing is left")
 
 
 async def test_a_gateway_dies_and_nothing_is_lost_or_doubled(crowd: Crowd) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from tests.client import RpcError
 from tests.rig import People, Room, System, refused
 
 NOWHERE = "0" * 24
+OF_FRIENDS = {"add_friend", "update_friend", "delete_friend"}
 HUGE = 2**70
 OPERATORS: list[Any] = [
     {"$ne": None},
@@ -40,10 +42,8 @@ class Field:
     fine: tuple[Any, ...] = ()
 
     def bad(self) -> Iterator[Any]:
-        yield from OPERATORS
-        containers: list[Any] = [{}, [], ["x"]]
-        yield from (each for each in containers if each not in self.fine and type(each) not in self.own)
-        samples: list[Any] = ["7", 7, 1.5, True]
+        samples: list[Any] = [*OPERATORS, {}, [], ["x"], "7", 7, 1.5, True]
+        samples = [each for each in samples if each not in self.fine]
         yield from (sample for sample in samples if type(sample) not in self.own)
         yield from self.wrong
         if self.required:
@@ -89,6 +89,24 @@ FILTER = Field(
 ANCHOR = text(512, required=False)
 DESCRIPTION = text(1000, shortest=0, required=False)
 
+BAD_CHANGES: list[dict[str, Any]] = [
+    *(operator for operator in OPERATORS if isinstance(operator, dict)),
+    *({"display_name": value} for value in (None, "", "x" * 65, "a\x00b", 5, {"$ne": 1})),
+    *({"image": value} for value in ("", "0" * 63, "Z" * 64, 5)),
+    *({"status": value} for value in (None, "offline", "away", 1)),
+    *({"status_text": value} for value in ("", "x" * 129, "a\nb", 5)),
+    *({"password": "long enough", "old_password": value} for value in (None, "short", 5)),
+    *({"password": value, "old_password": "long enough"} for value in (None, "short", "x" * 129)),
+    *({name: "long enough"} for name in ("password", "old_password", "name", "rev", "deleted")),
+]
+BAD_SETTINGS: list[dict[str, Any]] = [
+    {"large": "x" * (16 << 10)},
+    {"\x00": 1},
+    {"inside": [{"$ref": "users", "$id": 1}]},
+    {"number": 2**64 - 1},
+    functools.reduce(lambda inner, _: {"x": inner}, range(32), {}),
+]
+
 METHODS: dict[str, dict[str, Field]] = {
     "register": {
         "name": NAME,
@@ -100,6 +118,15 @@ METHODS: dict[str, dict[str, Field]] = {
     "logout": {},
     "ping": {},
     "get_user": {"user_id": OPTIONAL_ID, "since": SINCE},
+    "get_users": {"users": Field((dict,), ({"x": -1}, {"x": "1"}, {str(n): 0 for n in range(101)}))},
+    "update_user": {"changes": Field((dict,), tuple(BAD_CHANGES))},
+    "delete_user": {"password": PASSWORD},
+    "get_friends": {"since": SINCE, "anchor": text(64, required=False)},
+    "add_friend": {"user_id": OPTIONAL_ID, "name": replace(NAME, required=False), "nonce": NONCE},
+    "update_friend": {"user_id": ID, "state": Field((str,), ("", "incoming", "blocked_by", "x"))},
+    "delete_friend": {"user_id": ID},
+    "get_settings": {"since": SINCE},
+    "update_settings": {"settings": Field((dict,), tuple(BAD_SETTINGS))},
     "add_server": {
         "name": text(100),
         "image": Field((str,), ("", "x", "../../etc/passwd", "0" * 63, "Z" * 64), required=False),
@@ -220,13 +247,16 @@ def valid(room: Room, method: str) -> dict[str, Any]:
         "message_id": 1,
         "category_id": NOWHERE,
         "role_id": NOWHERE,
-        "user_id": room.member_is.id,
+        "user_id": NOWHERE if method in OF_FRIENDS else room.member_is.id,
         "code": "no2such3code",
         "color": "",
         "rules": [],
         "changes": {},
         "emoji": "👍",
         "user_ids": [room.member_is.id],
+        "state": "friend",
+        "users": {},
+        "settings": {},
     }
     needed = {name for name, field in METHODS[method].items() if field.required or name == "server_id"}
     return {name: values[name] for name in METHODS[method] if name in needed}
@@ -314,6 +344,7 @@ NOTHING_TO_FIND = {
     ("delete_member", "user_id"),
     ("delete_ban", "user_id"),
     ("delete_invite", "code"),
+    ("delete_friend", "user_id"),
 }
 """With nobody one shares nothing; what one is not in one has left; and what is not there has been deleted."""
 

@@ -17,6 +17,15 @@ from tests.rig import People, Person, System
 from tests.system.devices import DEVICES, Devices, Step
 from tests.view import View
 
+PAIRS = {
+    ("None", "None"),
+    ("friend", "friend"),
+    ("incoming", "outgoing"),
+    ("blocked", "blocked_by"),
+    ("blocked", "blocked"),
+}
+"""What two users can be to each other."""
+
 MOST_SERVERS, MOST_CHANNELS = 3, 3
 
 
@@ -332,6 +341,28 @@ class World:
         assert not reason or (reason == "unavailable" and self.restarting)
         self.views.clear()
 
+    async def befriend(self, step: Step) -> None:
+        """Asks or accepts; what else there is between the two may forbid it."""
+        _, reason = await self.ask(step, "add_friend", user_id=self.other(step))
+        assert reason in {"", "conflict", "forbidden"}
+
+    async def block(self, step: Step) -> None:
+        result, _ = await self.ask(step, "update_friend", user_id=self.other(step), state="blocked")
+        assert result["state"] == "blocked"
+
+    async def part(self, step: Step) -> None:
+        result, _ = await self.ask(step, "delete_friend", user_id=self.other(step))
+        assert result == {}
+
+    async def set_settings(self, step: Step) -> None:
+        settings = {"$a.b": [step.text, {"": step.target}]}
+        result, _ = await self.ask(step, "update_settings", settings=settings)
+        assert result["settings"] == settings
+
+    def other(self, step: Step) -> str:
+        others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
+        return others[step.target % len(others)]
+
     # What must hold.
 
     async def check(self) -> None:
@@ -343,8 +374,16 @@ class World:
             self.check_acknowledged(user, view)
         await self.devices.equal(self.views)
 
+    def check_friends(self, user: int) -> None:
+        """What two are to each other fits together."""
+        me, mine = self.people[user].id, self.views[user].snapshot["friends"]
+        for person, view in zip(self.people, self.views, strict=True):
+            pair = (mine.get(person.id, {}).get("state"), view.snapshot["friends"].get(me, {}).get("state"))
+            assert tuple(sorted(map(str, pair))) in PAIRS, f"{me} and {person.id} are {pair}"
+
     def check_acknowledged(self, user: int, view: View) -> None:
         """No less, and no more."""
+        self.check_friends(user)
         for server in self.servers:
             if (user, server.id) in self.moving:  # joined and left at once: either may have been the last
                 server.members.discard(user)

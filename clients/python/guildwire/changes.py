@@ -17,6 +17,8 @@ What = Literal[
     "role",
     "member",
     "user",
+    "friend",
+    "settings",
     "message",
     "page",
     "direct",

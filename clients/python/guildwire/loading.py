@@ -8,8 +8,10 @@ from typing import Any
 from guildwire.cache.cache import PAGE, USERS_PER_REQUEST, Cache
 from guildwire.cache.directs import DIRECTS
 from guildwire.cache.entities import Entity
+from guildwire.cache.friends import FRIENDS
 from guildwire.cache.guilds import SERVERS
 from guildwire.cache.messages import MESSAGES
+from guildwire.cache.own_settings import SETTINGS
 from guildwire.cache.positions import Trust
 from guildwire.cache.reads import READS
 from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER, CachedServer, channel_scope, server_scope
@@ -113,6 +115,22 @@ class Loading(Methods):
             changed = await self.call("get_server_members", {**params, "since": first["rev"]})
             server.all_members = not changed["full"] or changed["next_anchor"] is None
         raise Unsettled("The members kept changing.")
+
+    async def load_friends(self) -> Mapping[str, Entity]:
+        """Friends, requests and blocks, by the other's id; the users are among the cache's users."""
+        await self._load(self.cache.self_scope, FRIENDS, "get_friends", {})
+        for _ in range(TRIES):
+            if self.cache.friends.complete:
+                return self.cache.friends.all
+            page = await self.call("get_friends", {})
+            while page["next_anchor"] is not None:
+                page = await self.call("get_friends", {"anchor": page["next_anchor"]})
+        raise Unsettled("The list of friends kept changing.")
+
+    async def load_settings(self) -> Mapping[str, Any]:
+        """The settings that all my devices share."""
+        await self._load(self.cache.self_scope, SETTINGS, "get_settings", {})
+        return self.cache.settings.value
 
     async def load_users(self, user_ids: Iterable[str]) -> None:
         """Those of these users that the cache does not have."""

@@ -14,6 +14,7 @@ NONCES = frozenset(
         "add_category",
         "add_channel",
         "add_direct_channel",
+        "add_friend",
         "add_invite",
         "add_message",
         "add_reaction",
@@ -54,8 +55,36 @@ class Methods(ABC):
         result: types.User = await self.call("update_user", {"changes": changes})
         return result
 
+    async def delete_user(self, password: str) -> None:
+        await self.call("delete_user", {"password": password})
+
     async def ping(self) -> types.Pong:
         result: types.Pong = await self.call("ping", {})
+        return result
+
+    async def get_friends(self, *, anchor: str | None = None) -> types.FriendList:
+        result: types.FriendList = await self.call("get_friends", {"anchor": anchor})
+        return result
+
+    async def add_friend(
+        self, *, user_id: str | None = None, name: str | None = None, nonce: str | None = None
+    ) -> types.Friend:
+        result: types.Friend = await self.call("add_friend", {"user_id": user_id, "name": name, "nonce": nonce})
+        return result
+
+    async def update_friend(self, user_id: str, state: Literal["friend", "blocked"]) -> types.Friend:
+        result: types.Friend = await self.call("update_friend", {"user_id": user_id, "state": state})
+        return result
+
+    async def delete_friend(self, user_id: str) -> None:
+        await self.call("delete_friend", {"user_id": user_id})
+
+    async def get_settings(self) -> types.FullSettings:
+        result: types.FullSettings = await self.call("get_settings", {})
+        return result
+
+    async def update_settings(self, settings: dict[str, Any]) -> types.Settings:
+        result: types.Settings = await self.call("update_settings", {"settings": settings})
         return result
 
     async def add_server(

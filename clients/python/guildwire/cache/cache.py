@@ -10,8 +10,10 @@ from typing import Any, cast
 from guildwire.cache import disk
 from guildwire.cache.directs import DIRECTS, Directs
 from guildwire.cache.entities import Entity
+from guildwire.cache.friends import FRIENDS, Friends
 from guildwire.cache.guilds import SERVERS, Guilds
 from guildwire.cache.messages import MESSAGES, Messages
+from guildwire.cache.own_settings import SETTINGS, OwnSettings
 from guildwire.cache.pages import Pages
 from guildwire.cache.positions import Positions, Trust
 from guildwire.cache.reads import READS, Reads
@@ -61,6 +63,8 @@ class Cache:
         self.directs = Directs(self.positions, self.users, self.board.post, self._drop_pages, self._begin_pages)
         self.reads = Reads(self.positions, self.board.post)
         self.messages = Messages(self.positions, self.users, self.board.post, self._is_listed, self.reads)
+        self.friends = Friends(self.positions, self.users, self.board.post)
+        self.settings = OwnSettings(self.positions, self.board.post)
         self._events = self._handlers()
 
     def _handlers(self) -> dict[str, Handler]:
@@ -75,7 +79,10 @@ class Cache:
             handlers[name] = getattr(self.messages, name)
         for name in ("direct_channel_added", "direct_channel_deleted"):
             handlers[name] = getattr(self.directs, name)
-        return {**handlers, "user_changed": self.users.change, "read_changed": self.reads.read_changed}
+        for name in ("friend_added", "friend_changed", "friend_deleted"):
+            handlers[name] = getattr(self.friends, name)
+        handlers |= {"read_changed": self.reads.read_changed, "settings_changed": self.settings.change}
+        return {**handlers, "user_changed": self.users.change}
 
     # On disk.
 
@@ -103,6 +110,8 @@ class Cache:
         self.reads.clear()
         self.messages.clear()
         self.users.clear()
+        self.friends.clear()
+        self.settings.clear()
         self.board.post(Change("cache", "deleted"))
 
     # Reading.
@@ -255,8 +264,6 @@ class Cache:
         scope = self._scope_read(method, params)
         if scope is not None and "rev" in result and self.positions.too_old(scope, result["rev"]):
             return False
-        foreign = params.get("user_id") not in (None, self.user_id)
-        server = self.guilds.servers.get(params.get("server_id", ""))
         match method:
             case "get_message_chunk":
                 self.messages.read(params, result)
@@ -267,15 +274,26 @@ class Cache:
                 self.users.confirm(params["users"])
             case "get_server_channel":
                 self.guilds.read_channel(params, result)
+            case _ if params.get("user_id") in (None, self.user_id):
+                self._read_own(method, params, result)
+        return True
+
+    def _read_own(self, method: str, params: Params, result: Params) -> None:
+        """What I have: my lists, and my servers as I see them."""
+        server = self.guilds.servers.get(params.get("server_id", ""))
+        match method:
             case "get_direct_channels":
                 self.directs.read(self.self_scope, result)
             case "get_read_states":
                 self.reads.read(self.self_scope, params, result)
-            case "get_servers" if not foreign:
+            case "get_friends":
+                self.friends.read(self.self_scope, params, result)
+            case "get_settings":
+                self.settings.read(self.self_scope, result)
+            case "get_servers":
                 self.guilds.listed(self.self_scope, result)
-            case _ if server is not None and not foreign:
+            case _ if server is not None:
                 self.guilds.read(method, server, params, result)
-        return True
 
     def _scope_read(self, method: str, params: Params) -> str | None:
         if method == "get_message_chunk":
@@ -304,12 +322,13 @@ class Cache:
                 self.reads.wrote(result)
             case "user":
                 self.users.take(result)
-            case "server" if verb == "update":
-                self.guilds.wrote(what, server_scope(result["id"]), result)
-            case "channel":
-                self.guilds.wrote(what, server_scope(result["server_id"]), result)
-            case "category" | "role" | "member" if "server_id" in params:
-                self.guilds.wrote(what, server_scope(params["server_id"]), result)
+            case "friend":
+                self.friends.wrote(self.self_scope, result)
+            case "settings":
+                self.settings.wrote(self.self_scope, result)
+            case "server" | "channel" | "category" | "role" | "member" if method != "add_server":
+                server_id = params.get("server_id") or result["server_id"]
+                self.guilds.wrote(what, server_scope(server_id), result)
 
     # What to ask again.
 
@@ -352,10 +371,10 @@ class Cache:
 def _ask(scope: str, part: str, since: int | None) -> Ask:
     identity = scope.partition(":")[2]
     params: dict[str, Any] = {} if since is None else {"since": since}
-    if part in {SERVERS, DIRECTS}:
-        return Ask("get_servers" if part == SERVERS else "get_direct_channels", params, scope, part)
     if part == READS:
         return Ask("get_read_states", {}, scope, part)
+    if part in _OWN_METHODS:
+        return Ask(_OWN_METHODS[part], params, scope, part)
     if part == MESSAGES:
         page = {"channel_id": identity, "amount": PAGE, "anchor": 0, "direction": False}
         return Ask("get_message_chunk", {**page, **params}, scope, part)
@@ -365,7 +384,13 @@ def _ask(scope: str, part: str, since: int | None) -> Ask:
 
 
 _NEW_CHANNELS = frozenset({"server_added", "channel_added", "direct_channel_added"})
-_OF_SELF = frozenset({"get_servers", "get_direct_channels", "get_read_states"})
+_OWN_METHODS = {
+    SERVERS: "get_servers",
+    FRIENDS: "get_friends",
+    SETTINGS: "get_settings",
+    DIRECTS: "get_direct_channels",
+}
+_OF_SELF = frozenset({*_OWN_METHODS.values(), "get_read_states"})
 _METHODS = {
     SERVER: "get_server",
     CHANNELS: "get_server_channels",

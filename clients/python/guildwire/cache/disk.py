@@ -34,6 +34,8 @@ def dump(cache: Cache) -> Document:
         "users": list(cache.users.all().values()),
         "directs": list(cache.directs.channels.values()),
         "reads": cache.reads.states,
+        "friends": {"list": list(cache.friends.all.values()), "complete": cache.friends.complete},
+        "settings": cache.settings.value,
     }
 
 
@@ -51,6 +53,10 @@ def restore(cache: Cache, document: Document) -> None:
     cache.users.take_all(document["users"])
     cache.directs.channels.update((saved["id"], saved) for saved in document["directs"])
     cache.reads.states.update(document["reads"])
+    friends = document.get("friends", {"list": [], "complete": False})
+    cache.friends.all.update({friend["user_id"]: friend for friend in friends["list"]})
+    cache.friends.complete = friends["complete"]
+    cache.settings.value = document.get("settings", {})
     for scope, name, rev in document["parts"]:
         cache.positions.load(scope, name, rev)
     cache.positions.disconnect()

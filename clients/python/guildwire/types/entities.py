@@ -5,7 +5,7 @@ Made by generate.py from the server's contracts: don't edit. Dates are RFC 3339 
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class User(TypedDict):
@@ -93,6 +93,54 @@ class UserList(TypedDict):
 
 class Pong(TypedDict):
     time: int
+
+
+class Friend(TypedDict):
+    """How a user stands to me: `incoming` asked me, `outgoing` I asked, `blocked` by me, `blocked_by` them."""
+
+    user: User
+    state: Literal["friend", "incoming", "outgoing", "blocked", "blocked_by"]
+    rev: int
+
+
+class FriendList(TypedDict):
+    """`next_anchor` is null unless the list is larger than one reply may be."""
+
+    rev: int
+    full: Literal[True]
+    friends: list[Friend]
+    next_anchor: str | None
+
+
+class FriendsDelta(TypedDict):
+    """Those that came or changed, and the users who are none any more."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Friend]
+    deleted: list[str]
+
+
+class FullSettings(TypedDict):
+    settings: dict[str, Any]
+    rev: int
+    full: Literal[True]
+
+
+class Settings(TypedDict):
+    """`settings` is what the client last gave, or `{}`."""
+
+    settings: dict[str, Any]
+    rev: int
+
+
+class SettingsDelta(TypedDict):
+    """The settings, if they changed."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Settings]
+    deleted: list[str]
 
 
 class Me(TypedDict):

@@ -12,6 +12,7 @@ from guildwire.types.entities import (
     CategoryListing,
     Channel,
     DirectChannel,
+    Friend,
     Member,
     Message,
     ReactionMade,
@@ -21,7 +22,7 @@ from guildwire.types.entities import (
 
 
 class UserChangedEvent(TypedDict):
-    """Only what changed; `was` is the user's revision before."""
+    """Only what changed; `was` is the user's revision before. A chosen `status` is told to one's own devices alone."""
 
     scope: str
     rev: int
@@ -29,6 +30,37 @@ class UserChangedEvent(TypedDict):
     user_id: str
     changes: dict[str, Any]
     was: int
+
+
+class FriendAddedEvent(TypedDict):
+    """Someone asked me, or I did; or it comes before a `friend_changed` about somebody who was not in the list."""
+
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    friend: Friend
+
+
+class FriendChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
+    state: Literal["friend", "incoming", "outgoing", "blocked", "blocked_by"]
+
+
+class FriendDeletedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    user_id: str
+
+
+class SettingsChangedEvent(TypedDict):
+    scope: str
+    rev: int
+    more: NotRequired[bool]
+    settings: dict[str, Any]
 
 
 class ServerAddedEvent(TypedDict):

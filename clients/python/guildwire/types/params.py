@@ -5,7 +5,7 @@ Made by generate.py from the server's contracts: don't edit.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class RegisterParams(TypedDict):
@@ -52,15 +52,54 @@ class GetUsersParams(TypedDict):
 
 
 class UserChangesParams(TypedDict):
-    """`null` clears `status_text` and `image`; a display name cannot be cleared."""
+    """`null` clears `image` and `status_text`, nothing else. A new `password` needs the `old_password`."""
 
     display_name: NotRequired[str | None]
     image: NotRequired[str | None]
+    status: NotRequired[Literal["online", "idle", "dnd", "invisible"] | None]
     status_text: NotRequired[str | None]
+    password: NotRequired[str | None]
+    old_password: NotRequired[str | None]
 
 
 class UpdateUserParams(TypedDict):
     changes: UserChangesParams
+
+
+class DeleteUserParams(TypedDict):
+    password: str
+
+
+class GetFriendsParams(TypedDict):
+    since: NotRequired[int | None]
+    anchor: NotRequired[str | None]
+
+
+class AddFriendParams(TypedDict):
+    """Give either `user_id` or `name`."""
+
+    user_id: NotRequired[str | None]
+    name: NotRequired[str | None]
+    nonce: NotRequired[str | None]
+
+
+class UpdateFriendParams(TypedDict):
+    user_id: str
+    state: Literal["friend", "blocked"]
+
+
+class DeleteFriendParams(TypedDict):
+    user_id: str
+
+
+class GetSettingsParams(TypedDict):
+    since: NotRequired[int | None]
+
+
+class UpdateSettingsParams(TypedDict):
+    """At most 16 KiB as compact JSON, 32 levels deep; no key may be `$ref` or hold a NUL character."""
+
+    settings: dict[str, Any]
 
 
 class AddServerParams(TypedDict):
