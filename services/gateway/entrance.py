@@ -95,14 +95,25 @@ class Entrance:
         connection.directs = set(memberships.directs)
         async with self._visibility.servers.loaded(memberships.servers):
             await self._admit(connection, memberships)
+            found = Sorted()
+            if params.resume is not None:
+                found = await self._resumption.sort(connection, params.resume, memberships.servers.keys())
+            # From here to the end nothing is awaited: where it starts is where the feeds stand.
+            memberships = self._as_of_now(memberships)
             if params.resume is None:
                 found = _everything(mine, memberships)
-            else:
-                found = await self._resumption.sort(connection, params.resume, memberships.servers.keys())
             self._join(connection, params, memberships, found)
         if connection.closing:
             raise Unavailable  # the socket ended meanwhile; nobody would take it out again
         return found
+
+    def _as_of_now(self, memberships: Memberships) -> Memberships:
+        """Who has loaded nothing of a server yet starts where its feed stands, not behind it."""
+        servers = {
+            server_id: each.model_copy(update={"rev": max(each.rev, self._visibility.last_of(server_id))})
+            for server_id, each in memberships.servers.items()
+        }
+        return memberships.model_copy(update={"servers": servers})
 
     async def _admit(self, connection: Connection, memberships: Memberships) -> None:
         """From here on it is known what the user sees of each server. Who has left one meanwhile will be told so."""

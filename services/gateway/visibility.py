@@ -71,6 +71,11 @@ class Visibility:
             return None
         return server.sight.known_before(user_id, missed)
 
+    def last_of(self, server_id: str) -> int:
+        """Where the feed of a server that was loaded stands; 0 for one that is no more."""
+        server = self.servers.get(server_id)
+        return server.feed.last if server and server.feed else 0
+
     def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
         """All channels of a server that was loaded, by id, whoever sees them."""
         server = self.servers.get(server_id)
