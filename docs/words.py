@@ -19,8 +19,8 @@ PURPOSES = {
     "register": "Makes an account and logs in to it. `conflict`: the name is taken.",
     "login": "Makes a session of an account. `unauthenticated`: wrong name or wrong password, it is not said which.",
     "authenticate": "Says whose connection this is. From the reply on it is told the events of `self`, of every server "
-    "you are in, of their channels that you see, and of your direct channels. With `resume`, your positions in what you "
-    "hold already, it is also told what you missed; `members` are the servers whose members you have loaded. "
+    "you are in, of their channels that you see, and of your direct channels. With `resume`, your positions in what "
+    "you hold already, it is also told what you missed; `members` are the servers whose members you have loaded. "
     "`conflict`: this connection is authenticated already.",
     "logout": "Ends the session. All its connections close with 4002, this one after the reply.",
     "get_user": "A public profile; without `user_id`, your own.",
@@ -58,8 +58,8 @@ PURPOSES = {
     "Needs `invite_members`. `conflict`: the server has 100 usable invites already.",
     "get_server_channels": "The channels that you may see, in order, by category; with another's `user_id`, those that "
     "this member may see (needs `manage_roles`).",
-    "update_server": "Changes it. Needs `manage_server`; `owner_id` only the owner sends, and names another member whose "
-    "account still exists.",
+    "update_server": "Changes it. Needs `manage_server`; `owner_id` only the owner sends, and names another member "
+    "whose account still exists.",
     "delete_server": "Deletes it, for everybody at once; twice is once. Only the owner does.",
     "get_server_channel": "One channel, with its overwrites as `roles`.",
     "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`; with overwrites in "
