@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from services.gateway.dispatch import Parts
+from services.gateway.drain import Drain
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
 from services.gateway.images import Images
@@ -55,6 +56,10 @@ class Gateway:
             group.create_task(self._interest.run())
             group.create_task(self._visibility.run())
             group.create_task(self._sessions.run())
+
+    async def drain(self) -> None:
+        self.ready = False
+        await Drain(self._sockets, self._settings.drain_seconds).run()
 
     async def stop(self) -> None:
         self.ready = False
