@@ -59,7 +59,9 @@ class Gateway:
 
     async def drain(self) -> None:
         self.ready = False
-        await Drain(self._sockets, self._settings.drain_seconds).run()
+        window = self._settings.drain_seconds
+        uploads_end = self._images.uploads_end(within=window + self._settings.request_timeout)
+        await asyncio.gather(Drain(self._sockets, window).run(), uploads_end)
 
     async def stop(self) -> None:
         self.ready = False

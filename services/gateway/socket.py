@@ -95,6 +95,7 @@ class Socket:
         self._outbox = Outbox(transport, parts.settings.outbox_limit)
         self._closing: asyncio.Task[None] | None = None
         self._leaving = False
+        self._taking = asyncio.Lock()
         self._gone = asyncio.Event()
         self._opened = self._allowed = time.monotonic()
         self.connection = Connection(self._outbox, self._close_soon)
@@ -111,7 +112,8 @@ class Socket:
                     continue  # the client learns by the close that nothing came of it
                 if message.type is WSMsgType.TEXT:
                     FRAMES_IN.inc()
-                    await self._dispatcher.accept(message.data)
+                    async with self._taking:
+                        await self._dispatcher.accept(message.data)
                 elif message.type is WSMsgType.BINARY:
                     self.connection.close(_BINARY)
                     break
@@ -135,7 +137,8 @@ class Socket:
         self._leaving = True
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.request_timeout):
-                await self._dispatcher.idle()
+                async with self._taking:
+                    await self._dispatcher.idle()
         self.connection.close(GOING_AWAY)
 
     def _on_allowed(self) -> None:

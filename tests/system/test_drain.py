@@ -1,4 +1,4 @@
-"""A gateway that is told to go: each connection leaves in its own time, with what it asked answered, and nobody comes."""
+"""A gateway that is told to go: nobody comes any more, and each leaves in its time, with what it asked answered."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.client import Client, Closed, Event, RpcError
+from tests.pictures import flag, saved
 from tests.rig import People, Person, System, general, join
 
 GOING_AWAY = 1012
@@ -129,12 +130,34 @@ async def test_nothing_is_done_without_an_answer(people: People, launch: Callabl
                 raise AssertionError(f"{content}: {error}") from error
             answered.add(content)
 
-    writing = [asyncio.create_task(write(client)) for client in clients for _ in range(30)]
+    writing = [asyncio.create_task(write(client)) for client in clients for _ in range(100)]
     await clients[0].until(lambda: len(answered) > 100)
     going.term()
     await asyncio.gather(*writing)
     stored = {message["content"] for message in people.system.db.messages.find(here)}
     assert stored == answered
+
+
+async def test_an_image_on_its_way_is_taken(people: People, launch: Callable[[float], Going]) -> None:
+    going = await asyncio.to_thread(launch, 5)
+    token = (await people.anybody()).token
+    image, rest = saved(flag(64, 64), "PNG"), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield image[:10]
+        await rest.wait()
+        yield image[10:]
+
+    url = going.system.url(going.number).replace("ws:", "http:").replace("/ws", "/images")
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as web:
+        upload = asyncio.create_task(web.post(url, data=slowly()))
+        await asyncio.sleep(0.5)  # nothing tells that it has begun
+        going.term()
+        await asyncio.sleep(1.5)  # longer than a request that nobody waits for would live
+        rest.set()
+        async with await upload as response:
+            assert response.status == 200
+    assert await going.ended() < SOON
 
 
 async def test_the_second_signal_ends_it_at_once(people: People, launch: Callable[[float], Going]) -> None:

@@ -56,7 +56,7 @@ class Link:
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._next: Connection | None = None
-        """Open to another node already, and not authenticated yet: two at once would tell the cache everything twice."""
+        """Open to another node, not authenticated yet: two at once would tell the cache everything twice."""
         self._replays = 0
         """Claims whose missed events are still to come; each ends with a `resumed`."""
         self._all_replayed = asyncio.Event()
