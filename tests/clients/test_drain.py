@@ -14,7 +14,7 @@ from guildwire.wire import Connection, OnEvent, OnReply
 
 from tests.rig import People, System, eventually
 
-WINDOW = 5.0
+WINDOW = 6.0
 MOVING, STAYING = 20, 10
 PAUSE = 0.6
 """Between two messages of one of them."""

@@ -17,7 +17,7 @@ from tests.pictures import flag, saved
 from tests.rig import People, Person, System, general, join
 
 GOING_AWAY = 1012
-WINDOW = 2.0
+WINDOW = 4.0
 SOON = 1.5
 """Seconds beyond what it should take, on a machine that does other things too."""
 
@@ -105,8 +105,8 @@ async def test_each_is_told_its_own_time_and_closed_then(people: People, launch:
     for client, event in sorted(zip(clients, told, strict=True), key=lambda pair: int(pair[1].params["after_ms"])):
         assert await client.closed() == GOING_AWAY
         late = time.monotonic() - event.at - event.params["after_ms"] / 1000
-        assert -0.05 < late < 0.5
-    assert sorted(event.params["after_ms"] for event in told) == [180 * number for number in range(1, 11)]
+        assert -0.05 < late < SOON
+    assert sorted(event.params["after_ms"] for event in told) == [360 * number for number in range(1, 11)]
     assert time.monotonic() - begun < WINDOW
     assert await going.ended() < SOON
 
