@@ -94,7 +94,6 @@ class Socket:
         self._settings = parts.settings
         self._outbox = Outbox(transport, parts.settings.outbox_limit)
         self._closing: asyncio.Task[None] | None = None
-        self._leaving = False
         self._taking = asyncio.Lock()
         self._gone = asyncio.Event()
         self._opened = self._allowed = time.monotonic()
@@ -108,12 +107,11 @@ class Socket:
             async for message in self._ws:
                 if self.connection.closing:
                     break
-                if self._leaving:
-                    continue  # the client learns by the close that nothing came of it
                 if message.type is WSMsgType.TEXT:
                     FRAMES_IN.inc()
                     async with self._taking:
-                        await self._dispatcher.accept(message.data)
+                        if not self.connection.closing:
+                            await self._dispatcher.accept(message.data)
                 elif message.type is WSMsgType.BINARY:
                     self.connection.close(_BINARY)
                     break
@@ -134,11 +132,11 @@ class Socket:
         with suppress(TimeoutError):
             async with asyncio.timeout(after):
                 await self._gone.wait()
-        self._leaving = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.request_timeout):
-                async with self._taking:
-                    await self._dispatcher.idle()
+            async with asyncio.timeout(self._settings.request_timeout), self._taking:
+                await self._dispatcher.idle()
+                # Still holding it: what is read from now on comes to nothing.
+                self.connection.close(GOING_AWAY)
         self.connection.close(GOING_AWAY)
 
     def _on_allowed(self) -> None:
