@@ -14,9 +14,9 @@ from guildwire.wire import Connection, OnEvent, OnReply
 
 from tests.rig import People, System, eventually
 
-WINDOW = 6.0
+WINDOW = 8.0
 MOVING, STAYING = 20, 10
-PAUSE = 0.6
+PAUSE = 1.0
 """Between two messages of one of them."""
 
 
@@ -96,21 +96,21 @@ async def test_who_has_to_move_loses_nothing_and_says_nothing_twice(
     begun = time.monotonic()
     await system.terminate(doomed)
     took = time.monotonic() - begun
-    await eventually(lambda: all(each.client.state.url == system.url(1) for each in chatters), "all are there")
+    await eventually(lambda: all(each.client.state.url == system.url(1) for each in chatters), "all are there", 10)
     enough.set()
     await asyncio.gather(*writing)
 
     said = sorted(content for chatter in chatters for content in chatter.said)
     assert sorted(message["content"] for message in system.db.messages.find({"channel_id": channel_id})) == said
     for chatter in chatters:
-        await eventually(lambda each=chatter: sorted(each.has(channel_id)) == said, "it has heard all")  # type: ignore[misc]
+        await eventually(lambda each=chatter: sorted(each.has(channel_id)) == said, "it has heard all", 10)  # type: ignore[misc]
         chatter.count()
         assert (set(chatter.heard.values()), len(chatter.heard), chatter.reread) == ({1}, len(said), 0)
 
     assert [len(chatter.moves) for chatter in chatters] == [1] * MOVING + [0] * STAYING
     times = [at - begun for chatter in chatters[:MOVING] for at, _ in chatter.moves]
     tenths = Counter(int(at / WINDOW * 10) for at in times)
-    assert max(tenths.values()) <= MOVING / 10 * 2
+    assert max(tenths.values()) <= MOVING / 10 * 2, times
     assert len(tenths) >= 7
-    assert max(times) < took < WINDOW
+    assert max(times) < took < WINDOW, (times, took)
     await asyncio.gather(*(chatter.client.close() for chatter in chatters))
