@@ -217,6 +217,7 @@ AUDIENCES = {
 
 UNSCOPED = {
     "typing_started": "every connection that sees the channel",
+    "reconnect": "each connection of a gateway that goes away",
     "resumed": "the connection that comes back",
     "forgotten": "the connection that has heard of too many",
 }
