@@ -8,7 +8,7 @@ from typing import Any
 from services.guilds import views
 from services.guilds.categories import MAX_CHANNELS, find_category, next_position
 from services.guilds.edits import differing, must_be_current, once_each, rights_change
-from services.guilds.remains import close_channel
+from services.guilds.remains import close_channel, deleted_by
 from services.guilds.standing import Reader, Standing, may_grant, needs, rules_in, standing
 from shared.errors import Conflict, InvalidParams, NotFound
 from shared.ids import new_id
@@ -120,7 +120,8 @@ class Channels:
             here = await standing(change, server_id, call.user_id, kind="channel")
             channel = await change.find_one("channels", {"_id": params.channel_id})
             if channel is None:
-                if MANAGE_CHANNELS not in here.rules:
+                # Its overwrites are gone with it: who had the right by these alone is known by what they did.
+                if MANAGE_CHANNELS not in here.rules and not await deleted_by(change, own, call.user_id):
                     raise NotFound("channel")
                 return Empty()
             needs(rules_in(here, channel), MANAGE_CHANNELS)

@@ -35,6 +35,15 @@ def close_channel(change: Change, channel: Scope) -> None:
     change.insert("cascades", cascade("messages", "channel", channel_id=channel.id))
 
 
+async def deleted_by(change: Change, scope: Scope, user_id: str) -> bool:
+    """Whether it was this user who deleted the server or channel that is gone: for them it is done again.
+
+    A scope's last entry stays, and that of what is deleted is its deletion.
+    """
+    last = await change.find_one("journal", {"scope": scope.name}, sort=[("rev", -1)])
+    return last is not None and last["by"].get("user") == user_id
+
+
 class Remains:
     def __init__(self, parts: Parts) -> None:
         self._store = parts.store

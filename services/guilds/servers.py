@@ -14,7 +14,7 @@ from services.guilds.members import (
     must_have_room,
     new_member,
 )
-from services.guilds.remains import close_server
+from services.guilds.remains import close_server, deleted_by
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
 from shared.ids import new_id
@@ -136,7 +136,8 @@ class Servers:
         scope = server_scope(params.server_id)
         async with self._journal.change(call.origin, scope) as change:
             if await change.find_one("servers", {"_id": params.server_id}) is None:
-                await _must_have_deleted(change, scope, call.user_id)
+                if not await deleted_by(change, scope, call.user_id):
+                    raise NotFound("server")
                 return Empty()
             here = await standing(change, params.server_id, call.user_id)
             if not here.is_owner:
@@ -197,13 +198,6 @@ async def _servers_delta(snapshot: Snapshot, user_id: str, changes: list[Entry],
     servers = await snapshot.find("servers", {"_id": {"$in": sorted(ids)}}, MAX_SERVERS)
     updated = [views.server_listing(server) for server in sorted(servers, key=lambda server: server["_id"])]
     return ServersDelta(rev=rev, updated=updated, deleted=sorted(touched - {each.id for each in updated}))
-
-
-async def _must_have_deleted(change: Change, scope: Scope, user_id: str) -> None:
-    """Deleting twice is deleting once; to all but who did it there is no such server. A scope's last entry stays."""
-    last = await change.find_one("journal", {"scope": scope.name}, sort=[("rev", -1)])
-    if last is None or last["by"].get("user") != user_id:
-        raise NotFound("server")
 
 
 async def _server_ids(snapshot: Snapshot, user_id: str) -> set[str]:
