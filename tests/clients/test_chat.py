@@ -94,7 +94,7 @@ class OneLine(App[None]):
         self.written: list[str] = []
 
     def compose(self) -> ComposeResult:
-        yield Write(select_on_focus=False)
+        yield Write()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.written.append(event.value)

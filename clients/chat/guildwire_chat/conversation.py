@@ -1,0 +1,208 @@
+"""The open channel: what was said in it, and the line one writes on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, cast
+
+from guildwire import Change, GuildwireError, Outgoing, Phase
+from guildwire.cache.entities import Entity
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from guildwire_chat import actions
+from guildwire_chat.members import shown_name
+from guildwire_chat.messages import MessageList, rows_of
+from guildwire_chat.wording import safe, trouble
+from guildwire_chat.write import Write
+
+if TYPE_CHECKING:
+    from guildwire_chat.app import ChatApp
+    from guildwire_chat.chat import Chat
+
+STEP = 50
+"""Messages that are loaded, and shown, at a time."""
+
+MOST_SHOWN = 5_000
+
+
+class Conversation(Vertical):
+    """It shows the cache as it is; what is not acknowledged yet comes from the outbox, and looks different."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channel_id = ""
+        self._lowest = 0
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="title")
+        yield MessageList(id="messages")
+        yield Static(id="below")
+        yield Write()
+
+    @property
+    def chat(self) -> Chat:
+        return cast("Chat", self.screen)
+
+    @property
+    def here(self) -> ChatApp:
+        return cast("ChatApp", self.app)
+
+    @property
+    def server_id(self) -> str:
+        return self.here.client.cache.guilds.server_of.get(self.channel_id, "")
+
+    def open(self, channel_id: str) -> None:
+        self.channel_id, self._lowest = channel_id, 0
+        self.query_one(Write).begin_anew()
+        self.show_title()
+        self.show(anew=True)
+        if channel_id:
+            self._load_messages(channel_id)
+
+    def take(self, batch: list[Change]) -> None:
+        """What changed, as far as it is shown here."""
+        if any(self._shows(change) for change in batch):
+            self.show_title()
+            self.show()
+
+    def _shows(self, change: Change) -> bool:
+        if change.what in {"message", "outgoing", "page"}:
+            return self.channel_id in {change.within, change.id}
+        return change.what in {"user", "member", "cache", "channel", "server"}
+
+    # What is shown.
+
+    def show_title(self, otherwise: str = "No server open") -> None:
+        cache = self.here.client.cache
+        server, channel = cache.servers.get(self.server_id), cache.channel(self.channel_id)
+        name = safe(server.entity["name"]) if server else otherwise
+        title = Content.assemble((name, "bold"), f"  ·  # {safe(channel['name'])}" if channel else "")
+        if channel and channel.get("description"):
+            title += Content.styled(f"  {safe(channel['description'])}", "dim")
+        self.query_one("#title", Static).update(title)
+
+    def show(self, *, anew: bool = False) -> None:
+        cache = self.here.client.cache
+        pages = cache.pages(self.channel_id)
+        messages = self._shown()
+        authors = {message["author_id"] for message in messages} | {cache.user_id}
+        names = {user_id: shown_name(cache, self.server_id, user_id) for user_id in authors}
+        unknown = {user_id for user_id in authors if cache.users.get(user_id) is None}
+        rows = rows_of(messages, self.here.outbox.waiting(self.channel_id), names, cache.user_id)
+        self.query_one(MessageList).show(rows, anew=anew)
+        self._note_what_was_seen(messages)
+        if unknown and self.here.client.state.phase is Phase.ONLINE:
+            self._load_users(unknown)
+        if self.channel_id and not pages.live_end:
+            self._load_messages(self.channel_id)
+
+    def _note_what_was_seen(self, messages: list[Entity]) -> None:
+        """Who reads further back has not seen what came since."""
+        seen, below = self.here.store.seen, self.query_one("#below", Static)
+        if messages and (self.query_one(MessageList).follows or self.channel_id not in seen):
+            seen[self.channel_id] = messages[-1]["id"]
+        new = sum(message["id"] > seen.get(self.channel_id, 0) for message in messages)
+        below.update(f"↓ {new} new below" if new else "")
+        below.display = bool(new)
+
+    @on(MessageList.AtEnd)
+    def _at_end(self) -> None:
+        self._note_what_was_seen(self._shown())
+        self.chat.show_rooms()
+
+    def _shown(self) -> list[Entity]:
+        """From the oldest message that was read back to, up to the newest; not all of a long day at its end."""
+        held = self.here.client.cache.pages(self.channel_id).newest(MOST_SHOWN)
+        shown = [message for message in held if message["id"] >= self._lowest] if self._lowest else held[-STEP:]
+        if len(shown) > 4 * STEP and self.query_one(MessageList).follows:
+            shown = shown[-STEP:]
+        self._lowest = shown[0]["id"] if shown else 0
+        return shown
+
+    def page(self, way: int) -> None:
+        """Back or forth by a screen."""
+        messages = self.query_one(MessageList)
+        messages.scroll_relative(y=way * max(messages.size.height - 2, 1), animate=False)
+
+    # Loading. Without a connection what is shown stays as it is: the status line says so.
+
+    @work(exclusive=True, group="messages")
+    async def _load_messages(self, channel_id: str) -> None:
+        await self._quietly(self.here.client.load_messages(channel_id, STEP))
+
+    @work(exclusive=True, group="users")
+    async def _load_users(self, user_ids: set[str]) -> None:
+        await self._quietly(self.here.client.load_users(user_ids))
+
+    async def _quietly(self, loading: Awaitable[object]) -> None:
+        try:
+            await loading
+        except GuildwireError as error:
+            self.log(f"Not loaded: {error}")
+
+    @on(MessageList.Older)
+    @work(exclusive=True, group="older")
+    async def _load_older(self) -> None:
+        channel_id, lowest = self.channel_id, self._lowest
+        if not lowest or self.here.client.cache.pages(channel_id).has_before(lowest) is False:
+            return
+        try:
+            older = await self.here.client.load_older(channel_id, lowest, STEP)
+        except GuildwireError as error:
+            self.notify(f"Older messages can't be read now: {trouble(error)}", severity="warning", markup=False)
+            return
+        if older and (channel_id, lowest) == (self.channel_id, self._lowest):
+            self._lowest = older[0]["id"]
+            self.show()
+
+    # Writing.
+
+    @on(Input.Submitted, "#write")
+    def _written(self, event: Input.Submitted) -> None:
+        text, write = event.value.strip(), self.query_one(Write)
+        editing = write.editing
+        write.begin_anew()
+        if not text:
+            return
+        if editing is not None:
+            self.chat.do(actions.edit(self.chat, editing, text))
+        elif text.startswith("/"):
+            actions.command(self.chat, text)
+        elif not self.channel_id:
+            self.notify("Open a channel first: F2 joins a server, F3 makes one.", severity="warning")
+        else:
+            self.query_one(MessageList).follows = True
+            self.here.outbox.send(self.channel_id, text)
+
+    @on(MessageList.Act)
+    def _act(self, event: MessageList.Act) -> None:
+        if isinstance(event.what, Outgoing):
+            self._act_on_outgoing(event.act, event.what)
+        elif event.what["author_id"] != self.here.client.cache.user_id:
+            self.notify("That message is not yours.", severity="warning")
+        elif event.act == "edit":
+            self.query_one(Write).edit(event.what)
+        elif event.act == "delete":
+            self.chat.do(actions.delete(self.chat, event.what))
+            self.back_to_writing()
+
+    def _act_on_outgoing(self, act: str, outgoing: Outgoing) -> None:
+        if outgoing.problem and act == "retry":
+            self.here.outbox.retry(outgoing)
+        elif outgoing.problem and act == "delete":
+            self.here.outbox.discard(outgoing)
+
+    @on(Write.Up)
+    def _pick_message(self) -> None:
+        messages = self.query_one(MessageList)
+        messages.focus()
+        messages.mark_last(self.here.client.cache.user_id)
+
+    @on(MessageList.Left)
+    def back_to_writing(self) -> None:
+        self.query_one(MessageList).highlighted = None
+        self.query_one(Write).focus()
