@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from guildwire import Outgoing, Phase, State
@@ -12,6 +14,7 @@ from guildwire_chat.app import ChatApp
 from guildwire_chat.chat import Chat
 from guildwire_chat.login import Login
 from guildwire_chat.messages import MessageList, rows_of
+from guildwire_chat.rooms import Rooms
 from guildwire_chat.store import Store
 from guildwire_chat.wording import safe, status
 from guildwire_chat.write import Write
@@ -19,11 +22,10 @@ from textual.app import App, ComposeResult
 from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
+from textual.widgets.tree import TreeNode
 
 from tests.clients.wire import ME, message
-from tests.rig import System, eventually
-
-Look = Callable[[], str]
+from tests.rig import People, Person, System, eventually
 
 
 def shown(app: ChatApp) -> str:
@@ -43,6 +45,28 @@ async def write(pilot: Pilot[None], text: str) -> None:
     assert isinstance(field, Input)
     field.value = text
     await pilot.press("enter")
+
+
+def rooms(app: ChatApp) -> str:
+    """The rooms on the screen, deeper ones indented."""
+
+    def lines(node: TreeNode[str], depth: int) -> Iterator[str]:
+        for child in node.children:
+            yield " " * depth + str(child.label)
+            yield from lines(child, depth + 1)
+
+    return "\n".join(lines(app.screen.query_one(Rooms).root, 0))
+
+
+@asynccontextmanager
+async def chatting(system: System, person: Person, home: Path) -> AsyncIterator[Pilot[None]]:
+    """Someone's chat, with a channel open."""
+    store = Store(home, person.name)
+    store.token = person.token
+    app = ChatApp([system.url(0), system.url(1)], store)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, Chat) and app.screen.channel_id != "", "a channel is open")
+        yield pilot
 
 
 async def test_a_new_user_makes_a_server_and_talks(system: System, tmp_path: Path) -> None:
@@ -86,6 +110,42 @@ async def test_a_wrong_password_is_said_to_be_one(system: System, tmp_path: Path
         problem = app.screen.query_one("#problem", Static)
         await until(pilot, lambda: "Wrong name or wrong password" in str(problem.content), "it says why")
         assert isinstance(app.screen, Login)
+
+
+async def test_rooms_stand_by_category(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+        await write(pilot, "/category Kitchen")
+        await until(pilot, lambda: "Kitchen" in rooms(app), "the category is listed")
+        await write(pilot, "/channel kitchen/stove")
+        await until(pilot, lambda: "stove" in rooms(app), "the channel is listed")
+        assert rooms(app) == "Tea house\n # general\n Kitchen\n  # stove"
+        await write(pilot, "/channel sink")
+        await until(pilot, lambda: rooms(app).endswith("\n Kitchen\n  # stove\n  # sink"), "where the open one stands")
+
+
+async def test_what_is_unread_is_marked_until_it_is_looked_at(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    other = (await room.owner.call("add_channel", server_id=room.server_id, name="other"))["id"]
+    for content in ("one", f"two <@{room.owner_is.id}>"):
+        await room.member.call("add_message", channel_id=other, content=content)
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+        await until(pilot, lambda: "# other  • @1" in rooms(app), "it is marked, though never opened")
+        cast("Chat", app.screen).open_channel(other)
+        await until(pilot, lambda: reads(system, room.owner_is).get(other) == 2, "the server knows that it was read")
+        cast("Chat", app.screen).open_channel(room.channel_id)
+        await pilot.pause()
+        assert rooms(app).endswith("# other")
+        await room.member.call("add_message", channel_id=other, content="three")
+        await until(pilot, lambda: rooms(app).endswith("# other  1"), "it is counted")
+        await room.owner.call("update_read_state", channel_id=other, message_id=3)
+        await until(pilot, lambda: rooms(app).endswith("# other"), "another device has read it")
+
+
+def reads(system: System, person: Person) -> dict[str, int]:
+    return {row["channel_id"]: row["read_id"] for row in system.db.reads.find({"user_id": person.id})}
 
 
 class OneLine(App[None]):

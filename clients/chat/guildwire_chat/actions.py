@@ -24,7 +24,8 @@ F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without 
 
 /join CODE        join a server with an invite     (F2)
 /server NAME      make a server                    (F3)
-/channel NAME     make a channel in this server    (F4)
+/channel NAME     make a channel in this server    (F4); CATEGORY/NAME: in that category
+/category NAME    make a category in this server
 /invite [USES]    a code that lets others in       (F5)
 /leave            leave this server
 /name NAME        be shown as something else
@@ -56,13 +57,30 @@ async def open_server(chat: Chat, server_id: str) -> None:
 
 
 async def new_channel(chat: Chat, name: str) -> None:
-    if not chat.server_id:
+    """`Kitchen/stove`: in that category; without one it stands where the open channel does."""
+    server = chat.chat.client.cache.servers.get(chat.server_id)
+    if server is None:
         chat.notify("Open a server first.", severity="warning")
         return
-    channel = await chat.chat.client.add_channel(chat.server_id, name)
+    category_id = server.channels[chat.channel_id].get("category_id")
+    within, slash, rest = name.partition("/")
+    if slash:
+        named = {each["name"].lower(): each["id"] for each in server.categories.values()}
+        category_id, name = named.get(within.strip().lower()), rest.strip()
+        if category_id is None:
+            chat.notify(f"There is no category {within.strip()!r} in this server.", severity="warning", markup=False)
+            return
+    channel = await chat.chat.client.add_channel(chat.server_id, name, category_id=category_id)
     await chat.chat.client.load_server(chat.server_id)
     if chat.chat.client.cache.channel(channel["id"]) is not None:
         chat.open_channel(channel["id"])
+
+
+async def new_category(chat: Chat, name: str) -> None:
+    if chat.server_id:
+        await chat.chat.client.add_category(chat.server_id, name)
+    else:
+        chat.notify("Open a server first.", severity="warning")
 
 
 async def invite(chat: Chat, uses: str) -> None:
@@ -116,6 +134,7 @@ COMMANDS: dict[str, Action] = {
     "join": join,
     "server": new_server,
     "channel": new_channel,
+    "category": new_category,
     "invite": invite,
     "leave": leave,
     "name": rename,
@@ -125,7 +144,7 @@ COMMANDS: dict[str, Action] = {
     "help": say_help,
 }
 
-NEED_A_NAME = frozenset({"join", "server", "channel", "name"})
+NEED_A_NAME = frozenset({"join", "server", "channel", "category", "name"})
 
 
 def command(chat: Chat, line: str) -> None:

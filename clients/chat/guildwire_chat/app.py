@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from guildwire_chat.chat import Chat
 from guildwire_chat.dialogs import Confirm
 from guildwire_chat.login import Login
+from guildwire_chat.reading import Reading
 from guildwire_chat.store import Store
 
 SAVE_EVERY = 30.0
@@ -55,6 +56,7 @@ class ChatApp(App[None]):
         self.store = store
         self.client = Client(self.urls, cache=store.load_cache())
         self.outbox = Outbox(self.client)
+        self.reading = Reading(self.client.cache)
 
     async def on_mount(self) -> None:
         self.set_interval(SAVE_EVERY, self.save)
@@ -65,6 +67,7 @@ class ChatApp(App[None]):
             self.push_screen(self._login())
 
     def on_login_done(self) -> None:
+        self.reading.clear()
         user = self.client.cache.users.get(self.client.cache.user_id)
         self.store.token, self.store.name = self.client.token, user["name"] if user else ""
         self.store.save()

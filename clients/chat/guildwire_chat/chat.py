@@ -46,6 +46,11 @@ class Chat(Screen[None]):
             super().__init__()
             self.why = why
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._online_before = False
+        self._telling = False
+
     @property
     def chat(self) -> ChatApp:
         return cast("ChatApp", self.app)
@@ -90,21 +95,29 @@ class Chat(Screen[None]):
 
     def _take(self, batch: list[Change]) -> None:
         what = {change.what for change in batch}
+        came_online = not self._online_before and self.chat.client.state.phase is Phase.ONLINE
+        self._online_before = self.chat.client.state.phase is Phase.ONLINE
         if self.chat.client.state.phase is Phase.LOGGED_OUT:
             self.post_message(self.LoggedOut(self.chat.client.state.why))
             return
         self._show_status()
-        if any(change.what == "server" and change.action == "added" for change in batch) or "cache" in what:
+        if (
+            any(change.what == "server" and change.action == "added" for change in batch)
+            or "cache" in what
+            or came_online
+        ):
             self._load_servers()
+        if Change("cache", "deleted") in batch:
+            self.chat.reading.clear()
         for change in batch:
             if change.what == "member" and change.within == self.server_id and change.id:
                 self._tell_of(change)
         if self.channel_id and not self._is_listed(self.channel_id):
             self._close_channel()
+        self.conversation.take(batch)
         self.show_rooms()
         if what & {"member", "user", "cache", "connection"}:
             self._show_members()
-        self.conversation.take(batch)
 
     def _tell_of(self, change: Change) -> None:
         """Others come and go."""
@@ -128,15 +141,7 @@ class Chat(Screen[None]):
         self.query_one(Members).show(self.chat.client.cache, self.server_id, live=live)
 
     def show_rooms(self) -> None:
-        cache, seen = self.chat.client.cache, self.chat.store.seen
-        unread = {
-            channel_id: sum(
-                number > seen.get(channel_id, 0) and message["author_id"] != cache.user_id
-                for number, message in pages.messages.items()
-            )
-            for channel_id, pages in cache.messages.pages.items()
-        }
-        self.query_one(Rooms).show(cache, unread, self.channel_id)
+        self.query_one(Rooms).show(self.chat.client.cache, self.chat.reading, self.channel_id)
 
     # Opening.
 
@@ -168,9 +173,12 @@ class Chat(Screen[None]):
         try:
             for server_id in list(await client.load_servers()):
                 await client.load_server(server_id)
+            self.chat.reading.told((await client.get_read_states())["read_states"])
         except GuildwireError as error:
             self.log(f"Servers are not loaded: {error}")
         else:
+            self.show_rooms()
+            self.tell_what_was_read()
             listed = [channel["id"] for server in client.cache.servers.values() for channel in server.in_order()]
             if not self.channel_id and listed:
                 self.open_channel(listed[0])
@@ -185,6 +193,25 @@ class Chat(Screen[None]):
             except GuildwireError as error:
                 self.log(f"Members are not loaded: {error}")
         self._show_members()
+
+    def tell_what_was_read(self) -> None:
+        if not self._telling and self.chat.reading.untold():
+            self._telling = True
+            self._tell_what_was_read()
+
+    @work
+    async def _tell_what_was_read(self) -> None:
+        """One request after the other, however fast messages come. What fails is told when the connection is back."""
+        told: list[tuple[str, int]] = []
+        try:
+            while (untold := self.chat.reading.untold()) != told:
+                for channel_id, message_id in untold:
+                    await self.chat.client.update_read_state(channel_id, message_id)
+                told = untold
+        except GuildwireError as error:
+            self.log(f"Not told what was read: {error}")
+        finally:
+            self._telling = False
 
     # What one does.
 

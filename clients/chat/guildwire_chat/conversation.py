@@ -72,7 +72,7 @@ class Conversation(Vertical):
     def _shows(self, change: Change) -> bool:
         if change.what in {"message", "outgoing", "page"}:
             return self.channel_id in {change.within, change.id}
-        return change.what in {"user", "member", "cache", "channel", "server"}
+        return change.what in {"user", "member", "cache", "channel", "server", "read"}
 
     # What is shown.
 
@@ -102,10 +102,12 @@ class Conversation(Vertical):
 
     def _note_what_was_seen(self, messages: list[Entity]) -> None:
         """Who reads further back has not seen what came since."""
-        seen, below = self.here.store.seen, self.query_one("#below", Static)
-        if messages and (self.query_one(MessageList).follows or self.channel_id not in seen):
-            seen[self.channel_id] = messages[-1]["id"]
-        new = sum(message["id"] > seen.get(self.channel_id, 0) for message in messages)
+        reading, below = self.here.reading, self.query_one("#below", Static)
+        if messages and self.query_one(MessageList).follows:
+            reading.look_at(self.channel_id)
+            self.chat.tell_what_was_read()
+        read_id = reading.read_id(self.channel_id)
+        new = 0 if read_id is None else sum(message["id"] > read_id for message in messages)
         below.update(f"↓ {new} new below" if new else "")
         below.display = bool(new)
 
