@@ -13,6 +13,7 @@ from guildwire import Outgoing, Phase, State
 from guildwire_chat.app import ChatApp
 from guildwire_chat.chat import Chat
 from guildwire_chat.login import Login
+from guildwire_chat.members import Members
 from guildwire_chat.messages import MessageList, rows_of
 from guildwire_chat.rooms import Rooms
 from guildwire_chat.store import Store
@@ -25,7 +26,7 @@ from textual.widgets import Input, Static
 from textual.widgets.tree import TreeNode
 
 from tests.clients.wire import ME, message
-from tests.rig import People, Person, System, eventually
+from tests.rig import People, Person, System, eventually, promote
 
 
 def shown(app: ChatApp) -> str:
@@ -142,6 +143,25 @@ async def test_what_is_unread_is_marked_until_it_is_looked_at(system: System, pe
         await until(pilot, lambda: rooms(app).endswith("# other  1"), "it is counted")
         await room.owner.call("update_read_state", channel_id=other, message_id=3)
         await until(pilot, lambda: rooms(app).endswith("# other"), "another device has read it")
+
+
+async def test_members_stand_under_their_highest_roles(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+
+        def members() -> list[str]:
+            return str(app.screen.query_one(Members).content).splitlines()
+
+        await until(pilot, lambda: members()[:1] == ["Members — 2"] and len(members()) == 3, "both are listed")
+        role = await promote(room, "manage_channels")
+        await until(pilot, lambda: members()[::2] == ["x — 1", "Members — 1"], "the role stands first")
+        await room.owner.call("update_role", server_id=room.server_id, role_id=role["id"], changes={"name": "keepers"})
+        named = {"server_id": room.server_id, "user_id": room.member_is.id}
+        await room.member.call("update_member", **named, changes={"nick": "Bobby"})
+        await until(pilot, lambda: members()[0] == "keepers — 1" and members()[1].endswith(" Bobby"), "by their names")
+        await write(pilot, "/nick The owner")
+        await until(pilot, lambda: members()[3].endswith(" The owner"), "one's own nick")
 
 
 def reads(system: System, person: Person) -> dict[str, int]:

@@ -29,6 +29,7 @@ F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without 
 /invite [USES]    a code that lets others in       (F5)
 /leave            leave this server
 /name NAME        be shown as something else
+/nick NAME        the same in this server alone; nothing clears it
 /status TEXT      say what you are doing; nothing clears it
 /logout           log out on this and every other window of this session
 /quit             the session stays, for the next time
@@ -114,6 +115,15 @@ async def rename(chat: Chat, name: str) -> None:
         await chat.chat.client.update_user({"display_name": name})
 
 
+async def be_called(chat: Chat, nick: str) -> None:
+    """Nothing gives the nick back."""
+    me = chat.chat.client.cache.user_id
+    if chat.server_id:
+        await chat.chat.client.update_member(chat.server_id, me, {"nick": nick or None})
+    else:
+        chat.notify("Open a server first.", severity="warning")
+
+
 async def say_status(chat: Chat, text: str) -> None:
     await chat.chat.client.update_user({"status_text": text or None})
 
@@ -138,6 +148,7 @@ COMMANDS: dict[str, Action] = {
     "invite": invite,
     "leave": leave,
     "name": rename,
+    "nick": be_called,
     "status": say_status,
     "logout": logout,
     "quit": leave_app,

@@ -116,7 +116,7 @@ class Chat(Screen[None]):
             self._close_channel()
         self.conversation.take(batch)
         self.show_rooms()
-        if what & {"member", "user", "cache", "connection"}:
+        if what & {"member", "role", "user", "cache", "connection"}:
             self._show_members()
 
     def _tell_of(self, change: Change) -> None:
