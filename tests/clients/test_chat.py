@@ -12,6 +12,8 @@ import pytest
 from guildwire import Outgoing, Phase, State
 from guildwire_chat.app import ChatApp
 from guildwire_chat.chat import Chat
+from guildwire_chat.dialogs import Ask
+from guildwire_chat.lines import QUOTED, Lines
 from guildwire_chat.login import Login
 from guildwire_chat.members import Members
 from guildwire_chat.messages import MessageList, rows_of
@@ -164,6 +166,59 @@ async def test_members_stand_under_their_highest_roles(system: System, people: P
         await until(pilot, lambda: members()[3].endswith(" The owner"), "one's own nick")
 
 
+async def test_reactions_are_counted_and_mine_are_marked(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    said = {"channel_id": room.channel_id, "message_id": 1}
+    await room.member.call("add_message", channel_id=room.channel_id, content="A cake!")
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+        await until(pilot, lambda: "A cake!" in shown(app), "it is shown")
+        await room.member.call("add_reaction", **said, emoji="🎂")
+        await until(pilot, lambda: shown(app).endswith("A cake!\n🎂 1"), "another's is counted")
+        await react(pilot, "🎂")
+        await until(pilot, lambda: shown(app).endswith("\n🎂 2 ✓"), "one's own is marked")
+        await react(pilot, "1")
+        await until(pilot, lambda: shown(app).endswith("\n🎂 2 ✓  👍 1 ✓"), "a second one")
+        await react(pilot, "🎂")
+        await until(pilot, lambda: shown(app).endswith("\n🎂 1  👍 1 ✓"), "it is taken back")
+
+
+async def react(pilot: Pilot[None], answer: str) -> None:
+    """To the message last marked, or the newest."""
+    if not isinstance(pilot.app.focused, MessageList):
+        await pilot.press("up")
+    await pilot.press("plus")
+    await until(pilot, lambda: isinstance(pilot.app.screen, Ask), "it asks")
+    await write(pilot, answer)
+
+
+async def test_replies_show_what_they_answer(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    question = "Where is the tea? " * 10
+    for content in (question, *(f"line {number}" for number in range(70))):
+        await room.member.call("add_message", channel_id=room.channel_id, content=content)
+    await room.member.call("add_message", channel_id=room.channel_id, content="In the pot.", reply_to=1)
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+        await until(pilot, lambda: "In the pot." in shown(app), "it is shown")
+        quoted = f"╭ {room.member_is.name}: {question[:QUOTED].rstrip()}…\n"
+        await until(pilot, lambda: shown(app).endswith(f"{quoted}In the pot."), "with the beginning of its target")
+        await pilot.press("up", "r")
+        await until(pilot, lambda: "Replying to" in str(app.screen.query_one(Write).border_title), "it says so")
+        await write(pilot, f"Thanks, @{room.member_is.name}.")
+        await until(pilot, lambda: not app.outbox.count() and "Thanks" in shown(app), "it is said")
+        pot = f"╭ {room.member_is.name}: In the pot.\n"
+        assert shown(app).endswith(f"{pot}Thanks, @{room.member_is.name}.")
+        stored = system.db.messages.find_one({"channel_id": room.channel_id, "id": 73})
+        assert stored is not None
+        assert (stored["reply_to"], stored["content"]) == (72, f"Thanks, <@{room.member_is.id}>.")
+        await pilot.press("up", "e")
+        assert app.screen.query_one(Write).value == f"Thanks, @{room.member_is.name}."
+        await pilot.press("escape")
+        await room.member.call("delete_message", channel_id=room.channel_id, message_id=72)
+        await until(pilot, lambda: "╭ a message that is not there\nThanks" in shown(app), "its target is gone")
+
+
 def reads(system: System, person: Person) -> dict[str, int]:
     return {row["channel_id"]: row["read_id"] for row in system.db.reads.find({"user_id": person.id})}
 
@@ -200,7 +255,9 @@ async def test_what_is_read_stays_in_sight_when_the_window_changes() -> None:
     app = Reading()
     async with app.run_test(size=(60, 10)) as pilot:
         listed = app.query_one(MessageList)
-        listed.show(rows_of([message(n, n, content="ten letters" * 4) for n in range(1, 30)], [], {}, ME), anew=True)
+        listed.show(
+            rows_of([message(n, n, content="ten letters" * 4) for n in range(1, 30)], [], Lines({}, ME, {})), anew=True
+        )
         for size in ((24, 10), (70, 30), (40, 8)):
             await pilot.resize_terminal(*size)
             await until(pilot, lambda: listed.scroll_y == listed.max_scroll_y > 0, f"the end at {size}")
@@ -214,7 +271,9 @@ def test_what_others_write_is_no_order_to_the_terminal() -> None:
 def test_one_turn_has_one_head_and_what_is_unsent_looks_so() -> None:
     said = [message(1, 1), message(2, 2), message(3, 3, author_id="u2", edited_date="2026-01-01T00:00:01.000Z")]
     failed = Outgoing("c1", "five", problem="No.", made_at=datetime(2026, 1, 1, tzinfo=UTC))
-    rows = rows_of(said, [Outgoing("c1", "four", made_at=failed.made_at), failed], {ME: "Me", "u2": "You"}, ME)
+    rows = rows_of(
+        said, [Outgoing("c1", "four", made_at=failed.made_at), failed], Lines({ME: "Me", "u2": "You"}, ME, {})
+    )
     texts = [row.prompt.plain.splitlines() for row in rows]
     assert [text[-1] for text in texts[1:4]] == ["message 1", "message 2", "message 3 (edited)"]
     assert [len(text) for text in texts] == [1, 2, 1, 2, 2, 2]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from guildwire import NotFound
 from guildwire.cache.entities import Entity
 
-from guildwire_chat.dialogs import Confirm, Show
+from guildwire_chat import reactions
+from guildwire_chat.dialogs import Ask, Confirm, Show
 from guildwire_chat.wording import safe
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ Action = Callable[["Chat", str], Awaitable[None]]
 
 HELP = """\
 Write, and press Enter. ↑ goes up into the messages; there:
-  e  edit yours    d  delete yours    r  send again what was not sent    Esc  back
-PageUp / PageDown read back; older messages come as you get there.
+  r  reply, or send again what was not sent    +  react, or take it back
+  e  edit yours    d  delete    Esc  back
+@name names someone: they are told how often. PageUp / PageDown read back; older messages come as you get there.
 F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without waiting. Ctrl+Q leaves.
 
 /join CODE        join a server with an invite     (F2)
@@ -108,6 +110,19 @@ async def edit(chat: Chat, message: Entity, text: str) -> None:
 async def delete(chat: Chat, message: Entity) -> None:
     if await chat.app.push_screen_wait(Confirm(f"Delete this message?\n\n{safe(message['content'])[:200]}")):
         await chat.chat.client.delete_message(message["channel_id"], message["id"])
+
+
+async def react(chat: Chat, message: Entity) -> None:
+    """A reaction that is one's own already is taken back."""
+    answer = await chat.app.push_screen_wait(Ask(reactions.QUESTION, hint=reactions.HINT))
+    if answer is None:
+        return
+    channel_id, message_id, emoji = message["channel_id"], message["id"], reactions.chosen(answer)
+    now = chat.chat.client.cache.message(channel_id, message_id)
+    if now is not None and reactions.is_mine(now, emoji):
+        await chat.chat.client.delete_reaction(channel_id, message_id, emoji)
+    else:
+        await chat.chat.client.add_reaction(channel_id, message_id, emoji)
 
 
 async def rename(chat: Chat, name: str) -> None:

@@ -14,7 +14,9 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from guildwire_chat import actions
+from guildwire_chat.lines import Lines
 from guildwire_chat.members import shown_name
+from guildwire_chat.mentions import to_edit, to_send, who_can_be_named
 from guildwire_chat.messages import MessageList, rows_of
 from guildwire_chat.wording import safe, trouble
 from guildwire_chat.write import Write
@@ -36,6 +38,7 @@ class Conversation(Vertical):
         super().__init__()
         self.channel_id = ""
         self._lowest = 0
+        self._asked_for: set[int] = set()
 
     def compose(self) -> ComposeResult:
         yield Static(id="title")
@@ -56,7 +59,7 @@ class Conversation(Vertical):
         return self.here.client.cache.guilds.server_of.get(self.channel_id, "")
 
     def open(self, channel_id: str) -> None:
-        self.channel_id, self._lowest = channel_id, 0
+        self.channel_id, self._lowest, self._asked_for = channel_id, 0, set()
         self.query_one(Write).begin_anew()
         self.show_title()
         self.show(anew=True)
@@ -89,16 +92,33 @@ class Conversation(Vertical):
         cache = self.here.client.cache
         pages = cache.pages(self.channel_id)
         messages = self._shown()
-        authors = {message["author_id"] for message in messages} | {cache.user_id}
-        names = {user_id: shown_name(cache, self.server_id, user_id) for user_id in authors}
-        unknown = {user_id for user_id in authors if cache.users.get(user_id) is None}
-        rows = rows_of(messages, self.here.outbox.waiting(self.channel_id), names, cache.user_id)
-        self.query_one(MessageList).show(rows, anew=anew)
+        waiting = self.here.outbox.waiting(self.channel_id)
+        targets = self._targets([message["reply_to"] for message in messages] + [each.reply_to for each in waiting])
+        names = self._names([*messages, *targets.values()])
+        self.query_one(MessageList).show(rows_of(messages, waiting, Lines(names, cache.user_id, targets)), anew=anew)
         self._note_what_was_seen(messages)
-        if unknown and self.here.client.state.phase is Phase.ONLINE:
-            self._load_users(unknown)
         if self.channel_id and not pages.live_end:
             self._load_messages(self.channel_id)
+
+    def _targets(self, message_ids: list[int | None]) -> dict[int, Entity]:
+        """What is answered; what is not here is asked for once, for it may have been deleted."""
+        held = self.here.client.cache.pages(self.channel_id).messages
+        wanted = {message_id for message_id in message_ids if message_id is not None}
+        missing = wanted - held.keys() - self._asked_for
+        if missing and self.here.client.state.phase is Phase.ONLINE:
+            self._asked_for |= missing
+            self._load_targets(self.channel_id, missing)
+        return {message_id: held[message_id] for message_id in wanted & held.keys()}
+
+    def _names(self, messages: list[Entity]) -> dict[str, str]:
+        """Of the authors, and of those whom they name."""
+        cache = self.here.client.cache
+        user_ids = {message["author_id"] for message in messages} | {cache.user_id}
+        user_ids |= {user_id for message in messages for user_id in message["mentions"]}
+        unknown = {user_id for user_id in user_ids if cache.users.get(user_id) is None}
+        if unknown and self.here.client.state.phase is Phase.ONLINE:
+            self._load_users(unknown)
+        return {user_id: shown_name(cache, self.server_id, user_id) for user_id in user_ids}
 
     def _note_what_was_seen(self, messages: list[Entity]) -> None:
         """Who reads further back has not seen what came since."""
@@ -136,6 +156,11 @@ class Conversation(Vertical):
     async def _load_messages(self, channel_id: str) -> None:
         await self._quietly(self.here.client.load_messages(channel_id, STEP))
 
+    @work(group="targets")
+    async def _load_targets(self, channel_id: str, message_ids: set[int]) -> None:
+        for message_id in message_ids:
+            await self._quietly(self.here.client.get_message_chunk(channel_id, 1, around=message_id))
+
     @work(exclusive=True, group="users")
     async def _load_users(self, user_ids: set[str]) -> None:
         await self._quietly(self.here.client.load_users(user_ids))
@@ -166,34 +191,45 @@ class Conversation(Vertical):
     @on(Input.Submitted, "#write")
     def _written(self, event: Input.Submitted) -> None:
         text, write = event.value.strip(), self.query_one(Write)
-        editing = write.editing
+        editing, replying = write.editing, write.replying
         write.begin_anew()
         if not text:
             return
+        cache = self.here.client.cache
         if editing is not None:
-            self.chat.do(actions.edit(self.chat, editing, text))
+            self.chat.do(actions.edit(self.chat, editing, to_send(text, who_can_be_named(cache, self.channel_id))))
         elif text.startswith("/"):
             actions.command(self.chat, text)
         elif not self.channel_id:
             self.notify("Open a channel first: F2 joins a server, F3 makes one.", severity="warning")
         else:
             self.query_one(MessageList).follows = True
-            self.here.outbox.send(self.channel_id, text)
+            content = to_send(text, who_can_be_named(cache, self.channel_id))
+            self.here.outbox.send(self.channel_id, content, reply_to=replying["id"] if replying else None)
 
     @on(MessageList.Act)
     def _act(self, event: MessageList.Act) -> None:
         if isinstance(event.what, Outgoing):
             self._act_on_outgoing(event.act, event.what)
-        elif event.what["author_id"] != self.here.client.cache.user_id:
-            self.notify("That message is not yours.", severity="warning")
-        elif event.act == "edit":
-            self.query_one(Write).edit(event.what)
-        elif event.act == "delete":
-            self.chat.do(actions.delete(self.chat, event.what))
+        else:
+            self._act_on_message(event.act, event.what)
+
+    def _act_on_message(self, act: str, message: Entity) -> None:
+        cache, write = self.here.client.cache, self.query_one(Write)
+        if act == "reply":
+            write.reply(message, Lines(self._names([message]), cache.user_id, {}).beginning(message))
+        elif act == "react":
+            self.chat.do(actions.react(self.chat, message))
+        elif act == "edit" and message["author_id"] == cache.user_id:
+            write.edit(message, to_edit(message["content"], who_can_be_named(cache, self.channel_id)))
+        elif act == "delete":
+            self.chat.do(actions.delete(self.chat, message))
             self.back_to_writing()
+        else:
+            self.notify("That message is not yours.", severity="warning")
 
     def _act_on_outgoing(self, act: str, outgoing: Outgoing) -> None:
-        if outgoing.problem and act == "retry":
+        if outgoing.problem and act == "reply":
             self.here.outbox.retry(outgoing)
         elif outgoing.problem and act == "delete":
             self.here.outbox.discard(outgoing)

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from guildwire.cache.entities import Entity
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.events import Key, Paste
 from textual.message import Message
 from textual.widgets import Input
 
 
 class Write(Input):
-    """Up leads to the messages, Escape calls off what it is about. `editing`: the message that is mended here.
+    """Up leads to the messages, Escape calls off what it is about: `editing` one message, or `replying` to another.
 
     Keys take effect in the order they are typed, however fast they come: over a slow line many come at once. Textual
     by itself inserts letters at once, and runs what other keys are bound to when they have passed all that is around.
@@ -31,17 +32,27 @@ class Write(Input):
             placeholder="Write here · ↑ picks a message · /help", id="write", max_length=4000, select_on_focus=False
         )
         self.editing: Entity | None = None
+        self.replying: Entity | None = None
 
     def begin_anew(self) -> None:
         """What is written from now on is a message of its own."""
-        self.editing = None
+        self.editing = self.replying = None
         self.border_title = ""
 
-    def edit(self, message: Entity) -> None:
+    def reply(self, message: Entity, beginning: str) -> None:
+        """What was begun is kept: it may be the answer."""
+        if self.editing is not None:
+            self.clear()
+        self.begin_anew()
+        self.replying = message
+        self.border_title = Content(f"Replying to {beginning} · Esc: not to it")
+        self.focus()
+
+    def edit(self, message: Entity, text: str) -> None:
         self.begin_anew()
         self.editing = message
         self.border_title = "Editing · Esc: leave it as it was"
-        self.value = message["content"].replace("\n", " ")
+        self.value = text.replace("\n", " ")
         self.cursor_position = len(self.value)
         self.focus()
 
