@@ -19,6 +19,7 @@ from guildwire_chat.members import Members
 from guildwire_chat.messages import MessageList, rows_of
 from guildwire_chat.rooms import Rooms
 from guildwire_chat.store import Store
+from guildwire_chat.typing_signs import TypingSigns, sentence
 from guildwire_chat.wording import safe, status
 from guildwire_chat.write import Write
 from textual.app import App, ComposeResult
@@ -217,6 +218,44 @@ async def test_replies_show_what_they_answer(system: System, people: People, tmp
         await pilot.press("escape")
         await room.member.call("delete_message", channel_id=room.channel_id, message_id=72)
         await until(pilot, lambda: "╭ a message that is not there\nThanks" in shown(app), "its target is gone")
+
+
+async def test_who_types_is_seen_and_seen_to_type(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+
+        def line() -> str:
+            return str(app.screen.query_one("#typing", Static).content)
+
+        def signs() -> int:
+            heard = room.member.heard("typing_started")
+            return sum(event.params["user_id"] == room.owner_is.id for event in heard)
+
+        await until(pilot, lambda: app.client.state.phase is Phase.ONLINE, "online")
+        await pilot.press("h", "i")
+        await room.member.until(lambda: signs() == 1, "typing_started")
+        await room.member.call("start_typing", channel_id=room.channel_id)
+        await until(pilot, lambda: line() == f"{room.member_is.name} is typing…", "another types")
+        await room.member.call("add_message", channel_id=room.channel_id, content="Hello")
+        await until(pilot, lambda: "Hello" in shown(app) and line() == "", "and has written")
+        assert signs() == 1
+
+
+def test_a_typing_sign_lasts_eight_seconds() -> None:
+    now = [100.0]
+    signs = TypingSigns(lambda: now[0])
+    signs.began("c", "ann")
+    signs.began("c", "bob")
+    signs.began("d", "cid")
+    assert sentence(signs.in_channel("c")) == "ann and bob are typing…"
+    signs.said("c", "bob")
+    assert sentence(signs.in_channel("c")) == "ann is typing…"
+    now[0] += 8
+    assert sentence(signs.in_channel("c")) == ""
+    assert [signs.is_due("c"), signs.is_due("c"), signs.is_due("d")] == [True, False, True]
+    now[0] += 5
+    assert signs.is_due("d")
 
 
 def reads(system: System, person: Person) -> dict[str, int]:

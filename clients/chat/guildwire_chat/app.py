@@ -43,6 +43,7 @@ class ChatApp(App[None]):
     #messages { height: 1fr; border: none; padding: 0 1; background: $background; scrollbar-size-vertical: 1; }
     #messages > .option-list--option-disabled { text-style: none; }
     #below { height: 1; padding: 0 1; color: $warning; display: none; }
+    #typing { height: 1; padding: 0 1; color: $text-muted; text-style: italic; }
     #members { width: 26; height: 1fr; padding: 0 1; border-left: solid $primary-darken-2; background: $surface; }
     .-narrow #rooms { width: 20; }
     .-narrow #members { display: none; }

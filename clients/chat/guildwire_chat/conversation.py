@@ -18,6 +18,7 @@ from guildwire_chat.lines import Lines
 from guildwire_chat.members import shown_name
 from guildwire_chat.mentions import to_edit, to_send, who_can_be_named
 from guildwire_chat.messages import MessageList, rows_of
+from guildwire_chat.typing_signs import TypingSigns, sentence
 from guildwire_chat.wording import safe, trouble
 from guildwire_chat.write import Write
 
@@ -39,12 +40,17 @@ class Conversation(Vertical):
         self.channel_id = ""
         self._lowest = 0
         self._asked_for: set[int] = set()
+        self._signs = TypingSigns()
 
     def compose(self) -> ComposeResult:
         yield Static(id="title")
         yield MessageList(id="messages")
         yield Static(id="below")
+        yield Static(id="typing", markup=False)
         yield Write()
+
+    def on_mount(self) -> None:
+        self.set_interval(1, self._show_typing)
 
     @property
     def chat(self) -> Chat:
@@ -68,6 +74,9 @@ class Conversation(Vertical):
 
     def take(self, batch: list[Change]) -> None:
         """What changed, as far as it is shown here."""
+        for change in batch:
+            self._note_typing(change)
+        self._show_typing()
         if any(self._shows(change) for change in batch):
             self.show_title()
             self.show()
@@ -77,7 +86,21 @@ class Conversation(Vertical):
             return self.channel_id in {change.within, change.id}
         return change.what in {"user", "member", "cache", "channel", "server", "read"}
 
+    def _note_typing(self, change: Change) -> None:
+        cache = self.here.client.cache
+        if change.what == "typing" and change.id != cache.user_id:
+            self._signs.began(change.within, str(change.id))
+        elif change.what == "message" and change.action == "added":
+            message = cache.message(change.within, int(change.id))
+            if message is not None:
+                self._signs.said(change.within, message["author_id"])
+
     # What is shown.
+
+    def _show_typing(self) -> None:
+        cache, line = self.here.client.cache, self.query_one("#typing", Static)
+        names = [shown_name(cache, self.server_id, user_id) for user_id in self._signs.in_channel(self.channel_id)]
+        line.update(sentence(names))
 
     def show_title(self, otherwise: str = "No server open") -> None:
         cache = self.here.client.cache
@@ -188,6 +211,17 @@ class Conversation(Vertical):
 
     # Writing.
 
+    @on(Input.Changed, "#write")
+    def _typed(self, event: Input.Changed) -> None:
+        """Others see it, unless it is a command, or nothing yet."""
+        text, online = event.value.strip(), self.here.client.state.phase is Phase.ONLINE
+        if text and not text.startswith("/") and self.channel_id and online and self._signs.is_due(self.channel_id):
+            self._tell_of_typing(self.channel_id)
+
+    @work(group="typing")
+    async def _tell_of_typing(self, channel_id: str) -> None:
+        await self._quietly(self.here.client.start_typing(channel_id))
+
     @on(Input.Submitted, "#write")
     def _written(self, event: Input.Submitted) -> None:
         text, write = event.value.strip(), self.query_one(Write)
@@ -205,6 +239,7 @@ class Conversation(Vertical):
         else:
             self.query_one(MessageList).follows = True
             content = to_send(text, who_can_be_named(cache, self.channel_id))
+            self._signs.i_said()
             self.here.outbox.send(self.channel_id, content, reply_to=replying["id"] if replying else None)
 
     @on(MessageList.Act)
