@@ -12,7 +12,7 @@ import pytest
 from guildwire import Outgoing, Phase, State
 from guildwire_chat.app import ChatApp
 from guildwire_chat.chat import Chat
-from guildwire_chat.dialogs import Ask
+from guildwire_chat.dialogs import Ask, Confirm
 from guildwire_chat.lines import QUOTED, Lines
 from guildwire_chat.login import Login
 from guildwire_chat.members import Members
@@ -25,7 +25,7 @@ from guildwire_chat.write import Write
 from textual.app import App, ComposeResult
 from textual.events import Key, Paste
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.tree import TreeNode
 
 from tests.clients.wire import ME, message
@@ -256,6 +256,60 @@ def test_a_typing_sign_lasts_eight_seconds() -> None:
     assert [signs.is_due("c"), signs.is_due("c"), signs.is_due("d")] == [True, False, True]
     now[0] += 5
     assert signs.is_due("d")
+
+
+async def test_a_direct_channel_is_opened_read_and_left(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    name = room.member_is.name
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+        await until(pilot, lambda: app.client.cache.users.get(room.member_is.id) is not None, "the other is known")
+        await write(pilot, f"/dm {name}")
+        await until(pilot, lambda: rooms(app).startswith(f"Direct\n @ {name}\n"), "it is listed")
+        await until(pilot, lambda: app.screen.query_one("#title", Static).content == f"@ {name}", "and open")
+        await write(pilot, "Only for you")
+        await room.member.until(lambda: bool(room.member.heard("direct_channel_added")), "direct_channel_added")
+        direct = room.member.heard("direct_channel_added")[0].params["channel"]["id"]
+        await until(pilot, lambda: not app.outbox.count() and "Only for you" in shown(app), "it is said")
+        cast("Chat", app.screen).open_channel(room.channel_id)
+        await room.member.call("add_message", channel_id=direct, content="Thanks")
+        await until(pilot, lambda: f"@ {name}  1\n" in rooms(app), "the answer is unread")
+        cast("Chat", app.screen).open_channel(direct)
+        await until(pilot, lambda: "Thanks" in shown(app), "and is read")
+        await write(pilot, "/leave")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "it asks")
+        await pilot.press("y")
+        await until(pilot, lambda: "Direct" not in rooms(app), "it is left")
+
+
+async def test_friends_ask_are_accepted_and_blocked(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    ann, bob = room.owner_is, room.member_is
+    async with chatting(system, ann, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+
+        def listed() -> str:
+            found = app.screen.query("#friends").results(OptionList)
+            return "\n".join(str(option.prompt) for friends in found for option in friends.options)
+
+        await room.member.call("add_friend", user_id=ann.id)
+        status_line = app.screen.query_one("#status", Static)
+        await until(pilot, lambda: "1 wants to be your friend (F7)" in str(status_line.content), "it is said")
+        await pilot.press("f7")
+        await until(pilot, lambda: f"{bob.name} @{bob.name} — wants to be your friend" in listed(), "it is listed")
+        await pilot.press("a")
+        await until(pilot, lambda: listed().endswith(f"@{bob.name}"), "they are friends")
+        await room.member.until(lambda: bool(room.member.heard("friend_changed")), "friend_changed")
+        await pilot.press("b", "y")
+        await until(pilot, lambda: "blocked by you" in listed(), "it is blocked")
+        await pilot.press("d", "y")
+        await until(pilot, lambda: "Nobody yet" in listed(), "it is unblocked, and no friend any more")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, Ask), "it asks for a name")
+        await write(pilot, bob.name)
+        await until(pilot, lambda: "you have asked" in listed(), "the other is asked")
+        await room.member.call("delete_friend", user_id=ann.id)
+        await until(pilot, lambda: "Nobody yet" in listed(), "who declines")
 
 
 def reads(system: System, person: Person) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from guildwire import NotFound
 from guildwire.cache.entities import Entity
 
-from guildwire_chat import reactions
+from guildwire_chat import directs, friends, reactions
 from guildwire_chat.dialogs import Ask, Confirm, Show
 from guildwire_chat.wording import safe
 
@@ -29,7 +29,10 @@ F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without 
 /channel NAME     make a channel in this server    (F4); CATEGORY/NAME: in that category
 /category NAME    make a category in this server
 /invite [USES]    a code that lets others in       (F5)
-/leave            leave this server
+/leave            leave this server, or this direct channel
+/dm NAME …        write to people directly         (F8)
+/friend NAME      ask somebody to be your friend   (F7 lists all, and answers)
+/block NAME       block somebody
 /name NAME        be shown as something else
 /nick NAME        the same in this server alone; nothing clears it
 /status TEXT      say what you are doing; nothing clears it
@@ -98,6 +101,9 @@ async def invite(chat: Chat, uses: str) -> None:
 
 
 async def leave(chat: Chat, _text: str) -> None:
+    if chat.channel_id in chat.chat.client.cache.direct_channels:
+        await directs.leave(chat, chat.channel_id)
+        return
     server = chat.chat.client.cache.servers.get(chat.server_id)
     if server is not None and await chat.app.push_screen_wait(Confirm(f"Leave {safe(server.entity['name'])}?")):
         await chat.chat.client.leave_server(server.entity["id"])
@@ -162,6 +168,9 @@ COMMANDS: dict[str, Action] = {
     "category": new_category,
     "invite": invite,
     "leave": leave,
+    "dm": directs.write_to,
+    "friend": friends.ask,
+    "block": friends.block_named,
     "name": rename,
     "nick": be_called,
     "status": say_status,
@@ -170,7 +179,7 @@ COMMANDS: dict[str, Action] = {
     "help": say_help,
 }
 
-NEED_A_NAME = frozenset({"join", "server", "channel", "category", "name"})
+NEED_A_NAME = frozenset({"join", "server", "channel", "category", "name", "dm", "friend", "block"})
 
 
 def command(chat: Chat, line: str) -> None:

@@ -10,13 +10,15 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from guildwire_chat import actions
+from guildwire_chat import actions, directs
 from guildwire_chat.conversation import Conversation
 from guildwire_chat.dialogs import Ask
+from guildwire_chat.friends import Friends, incoming
 from guildwire_chat.members import Members, shown_name
 from guildwire_chat.rooms import Rooms
 from guildwire_chat.wording import status, trouble
@@ -36,6 +38,8 @@ class Chat(Screen[None]):
         Binding("f4", "new_channel", "New channel"),
         Binding("f5", "invite", "Invite"),
         Binding("f6", "rooms", "Rooms"),
+        Binding("f7", "friends", "Friends"),
+        Binding("f8", "write_to", "Write to", show=False),
         Binding("ctrl+r", "hurry", "Try now", show=False, priority=True),
         Binding("pageup", "page(-1)", "Back", show=False, priority=True),
         Binding("pagedown", "page(1)", "Forth", show=False, priority=True),
@@ -77,7 +81,7 @@ class Chat(Screen[None]):
 
     def on_mount(self) -> None:
         self._follow()
-        self._load_servers()
+        self._load_all()
         self.set_interval(0.5, self._show_status)
         if self._is_listed(self.chat.store.channel_id):
             self.open_channel(self.chat.store.channel_id)
@@ -106,7 +110,7 @@ class Chat(Screen[None]):
             or "cache" in what
             or came_online
         ):
-            self._load_servers()
+            self._load_all()
         if Change("cache", "deleted") in batch:
             self.chat.reading.clear()
         for change in batch:
@@ -116,7 +120,7 @@ class Chat(Screen[None]):
             self._close_channel()
         self.conversation.take(batch)
         self.show_rooms()
-        if what & {"member", "role", "user", "cache", "connection"}:
+        if what & {"member", "role", "user", "direct", "friend", "cache", "connection"}:
             self._show_members()
 
     def _tell_of(self, change: Change) -> None:
@@ -134,11 +138,18 @@ class Chat(Screen[None]):
     # What is shown.
 
     def _show_status(self) -> None:
-        self.query_one("#status", Static).update(status(self.chat.client.state, self.chat.outbox.count()))
+        line = status(self.chat.client.state, self.chat.outbox.count())
+        if asking := incoming(self.chat.client.cache):
+            line += Content.styled(f" · {asking} want{'s' if asking == 1 else ''} to be your friend (F7)", "$accent")
+        self.query_one("#status", Static).update(line)
 
     def _show_members(self) -> None:
         live = self.chat.client.state.phase is Phase.ONLINE
-        self.query_one(Members).show(self.chat.client.cache, self.server_id, live=live)
+        cache = self.chat.client.cache
+        others = cache.direct_channels.get(self.channel_id, {}).get("user_ids", ())
+        self.query_one(Members).show(cache, self.server_id, others, live=live)
+        if isinstance(self.app.screen, Friends):
+            self.app.screen.show(live=live)
 
     def show_rooms(self) -> None:
         self.query_one(Rooms).show(self.chat.client.cache, self.chat.reading, self.channel_id)
@@ -158,7 +169,8 @@ class Chat(Screen[None]):
         self.conversation.open("")
 
     def _is_listed(self, channel_id: str) -> bool:
-        return channel_id in self.chat.client.cache.guilds.server_of
+        cache = self.chat.client.cache
+        return channel_id in cache.guilds.server_of or channel_id in cache.direct_channels
 
     @on(Rooms.Opened)
     def _opened(self, event: Rooms.Opened) -> None:
@@ -168,14 +180,17 @@ class Chat(Screen[None]):
     # Loading.
 
     @work(exclusive=True, group="servers")
-    async def _load_servers(self) -> None:
+    async def _load_all(self) -> None:
         client = self.chat.client
         try:
             for server_id in list(await client.load_servers()):
                 await client.load_server(server_id)
+            await client.load_direct_channels()
+            await client.load_read_states()
+            await client.load_friends()
             self.chat.reading.told((await client.get_read_states())["read_states"])
         except GuildwireError as error:
-            self.log(f"Servers are not loaded: {error}")
+            self.log(f"Not all is loaded: {error}")
         else:
             self.show_rooms()
             self.tell_what_was_read()
@@ -229,6 +244,12 @@ class Chat(Screen[None]):
         rooms = self.query_one(Rooms)
         rooms.mark(f"channel:{self.channel_id}")
         rooms.focus()
+
+    def action_friends(self) -> None:
+        self.app.push_screen(Friends(self))
+
+    def action_write_to(self) -> None:
+        self.ask_and_do("Whom to write to, by the names of their accounts:", directs.write_to)
 
     def action_help(self) -> None:
         actions.show_help(self)

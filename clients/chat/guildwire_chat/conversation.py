@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from guildwire_chat import actions
+from guildwire_chat.directs import others_in
 from guildwire_chat.lines import Lines
 from guildwire_chat.members import shown_name
 from guildwire_chat.mentions import to_edit, to_send, who_can_be_named
@@ -84,7 +85,7 @@ class Conversation(Vertical):
     def _shows(self, change: Change) -> bool:
         if change.what in {"message", "outgoing", "page"}:
             return self.channel_id in {change.within, change.id}
-        return change.what in {"user", "member", "cache", "channel", "server", "read"}
+        return change.what in {"user", "member", "cache", "channel", "server", "direct", "read"}
 
     def _note_typing(self, change: Change) -> None:
         cache = self.here.client.cache
@@ -104,6 +105,11 @@ class Conversation(Vertical):
 
     def show_title(self, otherwise: str = "No server open") -> None:
         cache = self.here.client.cache
+        if self.channel_id in cache.direct_channels:
+            self.query_one("#title", Static).update(
+                Content.styled(f"@ {', '.join(others_in(cache, self.channel_id))}", "bold")
+            )
+            return
         server, channel = cache.servers.get(self.server_id), cache.channel(self.channel_id)
         name = safe(server.entity["name"]) if server else otherwise
         title = Content.assemble((name, "bold"), f"  ·  # {safe(channel['name'])}" if channel else "")

@@ -15,13 +15,14 @@ from textual.message import Message
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
+from guildwire_chat.directs import others_in
 from guildwire_chat.reading import Reading, Unread
 from guildwire_chat.wording import safe
 
 
 @dataclass(frozen=True)
 class Room:
-    """`data` is `server:<id>`, `category:<id>` or `channel:<id>`; only a channel can be opened."""
+    """`data` is `directs`, `server:<id>`, `category:<id>` or `channel:<id>`; only a channel can be opened."""
 
     data: str
     label: Text
@@ -100,8 +101,16 @@ class Listing:
     open_channel: str
 
     def rooms(self) -> list[Room]:
+        found = [self._room(channel_id, f"@ {name}") for name, channel_id in self._directs()]
+        directs = [Room("directs", Text("Direct", "bold"), tuple(found))] if found else []
         servers = sorted(self.cache.servers.items(), key=lambda each: (each[1].entity["name"].lower(), each[0]))
-        return [self._server(server_id, server) for server_id, server in servers]
+        return directs + [self._server(server_id, server) for server_id, server in servers]
+
+    def _directs(self) -> list[tuple[str, str]]:
+        named = (
+            (", ".join(others_in(self.cache, channel_id)), channel_id) for channel_id in self.cache.direct_channels
+        )
+        return sorted(named, key=lambda each: (each[0].lower(), each[1]))
 
     def _server(self, server_id: str, server: CachedServer) -> Room:
         inside = [self._channel(each) for each in server.in_order() if each.get("category_id") is None]
