@@ -312,6 +312,32 @@ async def test_friends_ask_are_accepted_and_blocked(system: System, people: Peop
         await until(pilot, lambda: "Nobody yet" in listed(), "who declines")
 
 
+async def test_roles_are_made_given_and_taken(system: System, people: People, tmp_path: Path) -> None:
+    room = await people.room(new=True)
+    async with chatting(system, room.owner_is, tmp_path) as pilot:
+        app = cast("ChatApp", pilot.app)
+
+        def listed() -> str:
+            found = app.screen.query("#roles").results(OptionList)
+            return "\n".join(str(option.prompt) for roles in found for option in roles.options)
+
+        def held() -> list[str]:
+            named = {"server_id": room.server_id, "user_id": room.member_is.id}
+            return list((system.db.members.find_one(named) or {})["roles"])
+
+        await until(pilot, lambda: app.client.cache.servers[room.server_id].all_members, "the members are known")
+        await write(pilot, f"/roles {room.member_is.name}")
+        await until(pilot, lambda: "None yet" in listed(), "there are none")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, Ask), "it asks for a name")
+        await write(pilot, "keepers")
+        await until(pilot, lambda: listed() == "  keepers", "it is made")
+        await pilot.press("enter")
+        await until(pilot, lambda: listed() == "✓ keepers" and len(held()) == 1, "it is given")
+        await pilot.press("enter")
+        await until(pilot, lambda: listed() == "  keepers" and not held(), "it is taken")
+
+
 def reads(system: System, person: Person) -> dict[str, int]:
     return {row["channel_id"]: row["read_id"] for row in system.db.reads.find({"user_id": person.id})}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from guildwire import NotFound
 from guildwire.cache.entities import Entity
 
-from guildwire_chat import directs, friends, reactions
+from guildwire_chat import directs, friends, reactions, roles
 from guildwire_chat.dialogs import Ask, Confirm, Show
 from guildwire_chat.wording import safe
 
@@ -29,6 +29,7 @@ F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without 
 /channel NAME     make a channel in this server    (F4); CATEGORY/NAME: in that category
 /category NAME    make a category in this server
 /invite [USES]    a code that lets others in       (F5)
+/roles [NAME]     the roles of a member, or yours: give, take, make some
 /leave            leave this server, or this direct channel
 /dm NAME …        write to people directly         (F8)
 /friend NAME      ask somebody to be your friend   (F7 lists all, and answers)
@@ -167,6 +168,7 @@ COMMANDS: dict[str, Action] = {
     "channel": new_channel,
     "category": new_category,
     "invite": invite,
+    "roles": roles.roles_of,
     "leave": leave,
     "dm": directs.write_to,
     "friend": friends.ask,

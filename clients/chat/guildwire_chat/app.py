@@ -33,10 +33,10 @@ class ChatApp(App[None]):
     .hint { color: $text-muted; }
     .buttons { height: auto; margin-top: 1; }
     .buttons Button { margin-right: 2; }
-    Login, Ask, Confirm, Show, Friends { align: center middle; }
+    Login, Ask, Confirm, Show, Friends, Roles { align: center middle; }
     Input { border: round $primary-darken-2; background: transparent; }
     Input:focus { border: round $primary; }
-    #friends { height: auto; max-height: 16; border: none; background: transparent; margin: 1 0; }
+    #friends, #roles { height: auto; max-height: 16; border: none; background: transparent; margin: 1 0; }
     #problem { color: $warning; margin-top: 1; }
     #write { border-title-color: $warning; }
     #rooms { width: 26; border-right: solid $primary-darken-2; background: $surface; scrollbar-size-vertical: 1; }

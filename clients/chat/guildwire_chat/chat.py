@@ -20,6 +20,7 @@ from guildwire_chat.conversation import Conversation
 from guildwire_chat.dialogs import Ask
 from guildwire_chat.friends import Friends, incoming
 from guildwire_chat.members import Members, shown_name
+from guildwire_chat.roles import Roles
 from guildwire_chat.rooms import Rooms
 from guildwire_chat.wording import status, trouble
 from guildwire_chat.write import Write
@@ -148,8 +149,11 @@ class Chat(Screen[None]):
         cache = self.chat.client.cache
         others = cache.direct_channels.get(self.channel_id, {}).get("user_ids", ())
         self.query_one(Members).show(cache, self.server_id, others, live=live)
-        if isinstance(self.app.screen, Friends):
-            self.app.screen.show(live=live)
+        for screen in self.app.screen_stack:
+            if isinstance(screen, Friends):
+                screen.show(live=live)
+            elif isinstance(screen, Roles):
+                screen.show()
 
     def show_rooms(self) -> None:
         self.query_one(Rooms).show(self.chat.client.cache, self.chat.reading, self.channel_id)
