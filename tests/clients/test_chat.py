@@ -218,6 +218,9 @@ async def test_replies_show_what_they_answer(system: System, people: People, tmp
         await pilot.press("escape")
         await room.member.call("delete_message", channel_id=room.channel_id, message_id=72)
         await until(pilot, lambda: "╭ a message that is not there\nThanks" in shown(app), "its target is gone")
+        await room.member.call("add_message", channel_id=room.channel_id, content="Not at all.", reply_to=2)
+        quoted = f"╭ {room.member_is.name}: line 0\n"
+        await until(pilot, lambda: shown(app).endswith(f"{quoted}Not at all."), "its target is not in the page")
 
 
 async def test_who_types_is_seen_and_seen_to_type(system: System, people: People, tmp_path: Path) -> None:

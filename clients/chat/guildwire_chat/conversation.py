@@ -101,7 +101,8 @@ class Conversation(Vertical):
     def _show_typing(self) -> None:
         cache, line = self.here.client.cache, self.query_one("#typing", Static)
         names = [shown_name(cache, self.server_id, user_id) for user_id in self._signs.in_channel(self.channel_id)]
-        line.update(sentence(names))
+        if str(line.content) != sentence(names):
+            line.update(sentence(names))
 
     def show_title(self, otherwise: str = "No server open") -> None:
         cache = self.here.client.cache

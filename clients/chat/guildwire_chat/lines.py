@@ -13,7 +13,7 @@ from textual.content import Content
 from guildwire_chat.mentions import SENT, to_read
 from guildwire_chat.wording import clock, safe
 
-QUOTED = 60
+QUOTED = 40
 
 
 @dataclass(frozen=True)

@@ -39,19 +39,23 @@ class Members(Static):
     def show(self, cache: Cache, server_id: str, others: Iterable[str] = (), *, live: bool) -> None:
         """A server's members under their highest roles, the highest first; or those of a direct channel."""
         server = cache.servers.get(server_id)
-        groups: dict[str, list[str]] = {"": list(others)}
-        roles: dict[str, Entity] = {}
-        for user_id, member in server.members.items() if server is not None else ():
-            role = highest_role(server, member) if server is not None else None
-            groups.setdefault(role["id"] if role else "", []).append(user_id)
-            roles |= {role["id"]: role} if role else {}
-        ranks = sorted(roles.values(), key=lambda role: (-role["position"], role["id"]))
+        groups = _by_role(server) if server is not None else [("Members", list(others))]
         lines: list[Content] = []
-        for role_id, name in [*((role["id"], safe(role["name"])) for role in ranks), ("", "Members")]:
-            if groups[role_id]:
-                lines.append(Content.styled(f"{name} — {len(groups[role_id])}", "bold dim"))
-                lines += _lines(cache, server_id, groups[role_id], live=live)
+        for name, user_ids in groups:
+            if user_ids:
+                lines.append(Content.styled(f"{safe(name)} — {len(user_ids)}", "bold dim"))
+                lines += _lines(cache, server_id, user_ids, live=live)
         self.update(Content("\n").join(lines[:MOST_SHOWN]))
+
+
+def _by_role(server: CachedServer) -> list[tuple[str, list[str]]]:
+    """Names of roles, each with those who stand under it; those without a role last."""
+    under: dict[str, list[str]] = {}
+    for user_id, member in server.members.items():
+        role = highest_role(server, member)
+        under.setdefault(role["id"] if role else "", []).append(user_id)
+    ranks = sorted(server.roles.values(), key=lambda role: (role["position"], role["id"]), reverse=True)
+    return [*((role["name"], under.get(role["id"], [])) for role in ranks), ("Members", under.get("", []))]
 
 
 def _lines(cache: Cache, server_id: str, user_ids: list[str], *, live: bool) -> list[Content]:
