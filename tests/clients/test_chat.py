@@ -90,6 +90,7 @@ async def test_a_new_user_makes_a_server_and_talks(system: System, tmp_path: Pat
         await until(pilot, lambda: "hello (edited)" in shown(app), "it is mended")
         await pilot.press("up", "d", "y")
         await until(pilot, lambda: "hello" not in shown(app), "it is gone")
+        await until(pilot, lambda: bool(next(iter(app.client.cache.servers.values())).members), "she is a member")
         await write(pilot, "still here")
         await until(pilot, lambda: "still here" in shown(app) and not app.outbox.count(), "it is said")
 
@@ -98,8 +99,8 @@ async def test_a_new_user_makes_a_server_and_talks(system: System, tmp_path: Pat
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "still here" in shown(app), "the cache is shown")
         await until(pilot, lambda: "offline since" in str(app.screen.query_one("#status", Static).content), "honest")
-        await write(pilot, "anybody?")
-        await until(pilot, lambda: "anybody?  … sending" in shown(app), "not sent yet")
+        await write(pilot, "anybody but @chat.ann?")
+        await until(pilot, lambda: "anybody but @chat.ann?  … sending" in shown(app), "not sent yet")
         await pilot.press("ctrl+q")
         await pilot.pause()
         assert "not sent yet" in str(app.screen.query_one(Static).content)
@@ -165,6 +166,10 @@ async def test_members_stand_under_their_highest_roles(system: System, people: P
         await until(pilot, lambda: members()[0] == "keepers — 1" and members()[1].endswith(" Bobby"), "by their names")
         await write(pilot, "/nick The owner")
         await until(pilot, lambda: members()[3].endswith(" The owner"), "one's own nick")
+        lower = await room.owner.call("add_role", server_id=room.server_id, name="guests", color="", rules=[])
+        named = {"server_id": room.server_id, "user_id": room.owner_is.id}
+        await room.owner.call("update_member", **named, changes={"roles": [lower["id"]]})
+        await until(pilot, lambda: members()[::2] == ["keepers — 1", "guests — 1"], "a new role is the lowest")
 
 
 async def test_reactions_are_counted_and_mine_are_marked(system: System, people: People, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class Chat(Screen[None]):
             self._close_channel()
         self.conversation.take(batch)
         self.show_rooms()
-        if what & {"member", "role", "user", "direct", "friend", "cache", "connection"}:
+        if what & {"server", "member", "role", "user", "direct", "friend", "cache", "connection"}:
             self._show_members()
 
     def _tell_of(self, change: Change) -> None:
@@ -201,8 +201,6 @@ class Chat(Screen[None]):
             listed = [channel["id"] for server in client.cache.servers.values() for channel in server.in_order()]
             if not self.channel_id and listed:
                 self.open_channel(listed[0])
-            elif not listed:
-                self.conversation.show_title("In no server yet: F2 joins, F3 makes one.")
 
     @work(exclusive=True, group="members")
     async def _load_members(self, server_id: str) -> None:

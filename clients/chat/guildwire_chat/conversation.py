@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from guildwire import Change, GuildwireError, Outgoing, Phase
@@ -17,7 +17,7 @@ from guildwire_chat import actions
 from guildwire_chat.directs import others_in
 from guildwire_chat.lines import Lines
 from guildwire_chat.members import shown_name
-from guildwire_chat.mentions import to_edit, to_send, who_can_be_named
+from guildwire_chat.mentions import SENT, to_edit, to_send, who_can_be_named
 from guildwire_chat.messages import MessageList, rows_of
 from guildwire_chat.typing_signs import TypingSigns, sentence
 from guildwire_chat.wording import safe, trouble
@@ -67,7 +67,7 @@ class Conversation(Vertical):
 
     def open(self, channel_id: str) -> None:
         self.channel_id, self._lowest, self._asked_for = channel_id, 0, set()
-        self.query_one(Write).begin_anew()
+        self.query_one(Write).action_call_off()
         self.show_title()
         self.show(anew=True)
         if channel_id:
@@ -83,9 +83,9 @@ class Conversation(Vertical):
             self.show()
 
     def _shows(self, change: Change) -> bool:
-        if change.what in {"message", "outgoing", "page"}:
+        if change.what in {"message", "outgoing", "page", "read"}:
             return self.channel_id in {change.within, change.id}
-        return change.what in {"user", "member", "cache", "channel", "server", "direct", "read"}
+        return change.what in {"user", "member", "cache", "channel", "server", "direct"}
 
     def _note_typing(self, change: Change) -> None:
         cache = self.here.client.cache
@@ -104,7 +104,7 @@ class Conversation(Vertical):
         if str(line.content) != sentence(names):
             line.update(sentence(names))
 
-    def show_title(self, otherwise: str = "No server open") -> None:
+    def show_title(self) -> None:
         cache = self.here.client.cache
         if self.channel_id in cache.direct_channels:
             self.query_one("#title", Static).update(
@@ -112,7 +112,7 @@ class Conversation(Vertical):
             )
             return
         server, channel = cache.servers.get(self.server_id), cache.channel(self.channel_id)
-        name = safe(server.entity["name"]) if server else otherwise
+        name = safe(server.entity["name"]) if server else "No server open: F2 joins one, F3 makes one."
         title = Content.assemble((name, "bold"), f"  ·  # {safe(channel['name'])}" if channel else "")
         if channel and channel.get("description"):
             title += Content.styled(f"  {safe(channel['description'])}", "dim")
@@ -124,7 +124,7 @@ class Conversation(Vertical):
         messages = self._shown()
         waiting = self.here.outbox.waiting(self.channel_id)
         targets = self._targets([message["reply_to"] for message in messages] + [each.reply_to for each in waiting])
-        names = self._names([*messages, *targets.values()])
+        names = self._names([*messages, *targets.values()], [each.content for each in waiting])
         self.query_one(MessageList).show(rows_of(messages, waiting, Lines(names, cache.user_id, targets)), anew=anew)
         self._note_what_was_seen(messages)
         if self.channel_id and not pages.live_end:
@@ -140,11 +140,12 @@ class Conversation(Vertical):
             self._load_targets(self.channel_id, missing)
         return {message_id: held[message_id] for message_id in wanted & held.keys()}
 
-    def _names(self, messages: list[Entity]) -> dict[str, str]:
-        """Of the authors, and of those whom they name."""
+    def _names(self, messages: list[Entity], unsent: Sequence[str] = ()) -> dict[str, str]:
+        """Of the authors, and of those whom they name, or whom I am about to."""
         cache = self.here.client.cache
         user_ids = {message["author_id"] for message in messages} | {cache.user_id}
         user_ids |= {user_id for message in messages for user_id in message["mentions"]}
+        user_ids |= {user_id for text in unsent for user_id in SENT.findall(text)}
         unknown = {user_id for user_id in user_ids if cache.users.get(user_id) is None}
         if unknown and self.here.client.state.phase is Phase.ONLINE:
             self._load_users(unknown)
