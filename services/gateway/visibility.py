@@ -222,7 +222,7 @@ class Visibility:
             before, after = _sights(feed, entry, server, connection) if server else (BLIND, BLIND)
             events = telling.events_for(connection, before, after)
             for event in events:
-                frame = telling.frame(event, connection.user_id, more=event is not events[-1])
+                frame = telling.frame(event, connection, more=event is not events[-1])
                 connection.event(feed.scope, frame)
             for event in events:
                 self._users.hear(connection, event.get("users", {}))
