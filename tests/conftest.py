@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from deploy.embedded import Mongod
 from tests.idle import Idle, watch_idle
 from tests.rig import Known, People, System
+from tests.web import Web
 
 _STATEFUL: dict[str, Any] = {
     "deadline": None,
@@ -95,3 +96,11 @@ async def people(system: System, known: dict[str, Known], idle: Future[Idle]) ->
     everybody = People(system, known)
     yield everybody
     await everybody.close()
+
+
+@pytest_asyncio.fixture
+async def web(system: System, people: People) -> AsyncIterator[Web]:
+    """HTTP to the shared system, as somebody who has a token."""
+    browser = Web(system, await people.anybody("ann"))
+    yield browser
+    await browser.session.close()

@@ -49,6 +49,14 @@ def with_secrets(kind: str) -> bytes:
     return saved(flag(40, 20), kind, **options)
 
 
+def swapped_colours() -> bytes:
+    """sRGB, but that what it calls red is blue, and the other way round."""
+    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = made.index(b"rXYZ"), made.index(b"bXYZ")
+    made[red : red + 4], made[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    return bytes(made)
+
+
 def animation(kind: str, frames: int = 3) -> bytes:
     """Its first frame is red."""
     colours = ["red", *["blue"] * (frames - 1)]

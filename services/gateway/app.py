@@ -40,7 +40,8 @@ class Gateway:
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
         self._bus.on_doubt = self._doubt
-        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
+        # A packed body is left packed: a megabyte of it may be a gigabyte, which nobody has asked for.
+        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1, auto_decompress=False)
         self.ready = False
 
     async def start(self) -> None:

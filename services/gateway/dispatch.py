@@ -219,8 +219,24 @@ class Dispatcher:
         if method.service == "gateway":
             return (await self._serve(method, request, until, outcome)).model_dump_json().encode()
         if method.loads_members:
-            # Before it is asked: what happens while it is under way is held back, not missed.
-            self._connection.loaded_members.add(str(request.params.get("server_id")))
+            return await self._load_members(method, request, until, outcome)
+        return await self._ask_service(method, request, until, outcome)
+
+    async def _load_members(
+        self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome
+    ) -> bytes:
+        loaded, server_id = self._connection.loaded_members, str(request.params.get("server_id"))
+        if server_id in loaded:
+            return await self._ask_service(method, request, until, outcome)
+        # Before it is asked: what happens while it is under way is held back, not missed.
+        loaded.add(server_id)
+        try:
+            return await self._ask_service(method, request, until, outcome)
+        except BaseException:
+            loaded.discard(server_id)
+            raise
+
+    async def _ask_service(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> bytes:
         reply = await (self._log_out if self._ends_own(request) else self._ask)(method, request, until, outcome)
         if len(reply.payload) > _REPLY_LIMIT:
             raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")

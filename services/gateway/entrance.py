@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from services.gateway.connection import Connection
@@ -14,6 +15,7 @@ from services.gateway.lease import Lease
 from services.gateway.resumption import Resumption, Sorted
 from services.gateway.servers import Arrival
 from services.gateway.sessions import Sessions
+from services.gateway.sight import BLIND
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
 from shared.errors import Conflict, Unavailable
@@ -25,6 +27,7 @@ from shared.scopes import Scope, self_scope, server_scope
 _ASKED_AT_MOST = 5
 """Times that memberships are read for one connection, while servers go on faster than they can be read."""
 
+_KEPT_UP_WITHIN = 1.0
 _RESUME_WITHIN = 60.0
 """Seconds in which a client with a large cache may send the rest of it and be told what it missed of that too."""
 
@@ -79,7 +82,7 @@ class Entrance:
         """More of a cache that was too large for one frame."""
         connection.loaded_members.update(connection.servers & set(params.members))
         async with _in_time(until):
-            found = await self._resumption.sort(connection, params.scopes, connection.servers)
+            found = await self._resumption.sort(connection, params.scopes, dict.fromkeys(connection.servers, 0))
         for name, position in found.positions.items():
             if not name.startswith("user:") and not self._goes_back(connection, name, position):
                 del found.current[name]
@@ -100,14 +103,33 @@ class Entrance:
         connection.directs = set(memberships.directs)
         async with self._visibility.servers.loaded(memberships.servers):
             await self._admit(connection, memberships)
+            found = Sorted()
+            if params.resume is not None:
+                come_to = {server_id: each.rev for server_id, each in memberships.servers.items()}
+                await self._keep_up(come_to)
+                found = await self._resumption.sort(connection, params.resume, come_to)
+            # From here to the end nothing is awaited: where it starts is where the feeds stand.
+            memberships = self._as_of_now(memberships)
             if params.resume is None:
                 found = _everything(mine, memberships)
-            else:
-                found = await self._resumption.sort(connection, params.resume, memberships.servers.keys())
             self._join(connection, params, memberships, found)
         if connection.closing:
             raise Unavailable  # the socket ended meanwhile; nobody would take it out again
         return found
+
+    async def _keep_up(self, come_to: Mapping[str, int]) -> None:
+        """Gives the feeds of servers a moment to come where the memberships were read: seldom is one behind."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KEPT_UP_WITHIN):
+                await asyncio.gather(*(self._visibility.reaches(server, rev) for server, rev in come_to.items()))
+
+    def _as_of_now(self, memberships: Memberships) -> Memberships:
+        """Who has loaded nothing of a server yet starts where its feed stands, not behind it."""
+        servers = {
+            server_id: each.model_copy(update={"rev": max(each.rev, self._visibility.last_of(server_id))})
+            for server_id, each in memberships.servers.items()
+        }
+        return memberships.model_copy(update={"servers": servers})
 
     async def _admit(self, connection: Connection, memberships: Memberships) -> None:
         """From here on it is known what the user sees of each server. Who has left one meanwhile will be told so."""
@@ -129,17 +151,15 @@ class Entrance:
         for server_id, membership in memberships.servers.items():
             name = server_scope(server_id).name
             channels = self._visibility.channels_of(server_id)
-            known = {
-                each: found.positions[each_name]
-                for each in channels
-                if (each_name := f"channel:{each}") in found.positions
-            }
+            scopes = {each: f"channel:{each}" for each in channels}
+            known = {each: found.positions[scope] for each, scope in scopes.items() if scope in found.positions}
             start = found.positions.get(name, membership.rev)
             seen = found.seen.get(server_id) if name in found.positions else None
             self._visibility.enter(connection, server_id, Arrival(start, membership, known, seen))
             if params.resume is not None:
                 connection.attached_at[name] = start
-                connection.attached_at |= {f"channel:{each}": feed.last for each, feed in channels.items()}
+                sees = self._visibility.seen_by(connection, server_id) or BLIND
+                connection.attached_at |= {scopes[each]: channels[each].last for each in sees.channels}
         self._visibility.directs.enter(connection, memberships.directs, found.positions)
         if params.resume is not None:
             names = (f"channel:{each}" for each in memberships.directs)

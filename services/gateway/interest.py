@@ -47,7 +47,7 @@ class Interest:
         self._fresh: list[Feed[Connection]] = []
         self._arrived = asyncio.Event()
         self._suspect = asyncio.Event()
-        self._repairs: dict[Feed[Connection], asyncio.Task[None]] = {}
+        self._repairs: set[Feed[Connection]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._held_back: dict[str, set[str]] = {}
         self._comparisons = asyncio.Semaphore(_COMPARISONS_AT_ONCE)
@@ -83,7 +83,7 @@ class Interest:
         holder.feeds.add(feed)
         if holder in feed.behind:
             holder.begin()
-            self._start(self._catch_up(feed, holder))
+            self.start(self._catch_up(feed, holder))
         elif holder in feed.live:
             self.on_live(feed, holder)
         elif feed.has_gap:
@@ -113,7 +113,7 @@ class Interest:
         if not self._users_of[subject]:
             del self._users_of[subject]
             if subscription := self._subscriptions.pop(subject, None):
-                self._start(self._bus.unhear(subscription))
+                self.start(self._bus.unhear(subscription))
 
     # What comes from NATS.
 
@@ -174,18 +174,26 @@ class Interest:
         while (entry := feed.waiting()) is not None:
             if not self._may_be_judged(feed, entry):
                 return
-            self.on_entry(feed, entry)
-            before = set(feed.ahead)
-            _, told = feed.release()
-            self.tell(feed, entry, told)
-            for holder in before - feed.ahead.keys():
-                if holder in feed.live:
-                    self.on_live(feed, holder)
+            try:
+                self._let_out(feed, entry)
+            except Exception as error:  # noqa: BLE001 - who was not told can't be told in order any more
+                logger().error("bug", scope=feed.scope.name, rev=entry.rev, exc_info=error)
+                self.on_lost(feed)
+                return
         if feed.has_gap:
             self._repair_soon(feed)
         for name in self._held_back.pop(feed.scope.name, ()):
             if channel := self._feeds.get(name):
                 self._pump(channel)
+
+    def _let_out(self, feed: Feed[Connection], entry: Entry) -> None:
+        self.on_entry(feed, entry)
+        before = set(feed.ahead)
+        _, told = feed.release()
+        self.tell(feed, entry, told)
+        for holder in before - feed.ahead.keys():
+            if holder in feed.live:
+                self.on_live(feed, holder)
 
     def _may_be_judged(self, feed: Feed[Connection], entry: Entry) -> bool:
         """A channel's entry waits until its server's feed has come to the permissions it was made under."""
@@ -204,7 +212,8 @@ class Interest:
 
     def _repair_soon(self, feed: Feed[Connection]) -> None:
         if feed not in self._repairs:
-            self._repairs[feed] = asyncio.create_task(self._repair(feed))
+            self._repairs.add(feed)
+            self.start(self._repair(feed))
 
     async def _repair(self, feed: Feed[Connection]) -> None:
         """Gives the missing hint a moment, then asks the journal."""
@@ -213,7 +222,7 @@ class Interest:
             await self._fill(feed)
         finally:
             # In the same step as the last look at the gap: a gap that opens later finds no repair under way.
-            del self._repairs[feed]
+            self._repairs.discard(feed)
 
     async def _fill(self, feed: Feed[Connection]) -> None:
         """Fetches until the gap is closed; an entry that is not there yet is waited for."""
@@ -295,7 +304,7 @@ class Interest:
                     await self._subscribe(subject)
                 await self._bus.flush()
                 await self._compare(feeds)
-                self._start(self._compare_later(feeds))
+                self.start(self._compare_later(feeds))
             except TROUBLE as error:
                 logger().warning("not_subscribed_yet", scopes=len(feeds), error=str(error))
                 self._fresh.extend(feeds)
@@ -355,7 +364,8 @@ class Interest:
             if feed.idle_since is not None and feed.idle_since < before:
                 self.let_go(feed)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """In the background; a bug in it is logged."""
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._ended)

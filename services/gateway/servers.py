@@ -7,6 +7,7 @@ keep that current.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -24,6 +25,7 @@ from shared.telemetry import logger
 
 _PAUSE_MOST = 1.0
 _LOADS_AT_ONCE = 32
+_LOADED_WITHIN = 1.5
 
 
 @dataclass(slots=True)
@@ -87,10 +89,11 @@ class LocalServer:
             if self.sight is not None:
                 self.sight.dismiss(connection.user_id)
 
-    def place(self, channel_id: str) -> tuple[int, int]:
-        """Where the channel's own scope stands: its revision, and its last message's id."""
+    def place(self, connection: Connection, channel_id: str) -> tuple[int, int]:
+        """From where the connection is to hear a channel that comes into its sight, and the last message's id."""
         feed = self.channels[channel_id]
-        return feed.last, feed.last_id
+        arrival = self.entering.get(connection)
+        return (arrival.channels.get(channel_id, feed.last) if arrival else feed.last), feed.last_id
 
     @property
     def feeds(self) -> list[Feed[Connection]]:
@@ -99,7 +102,7 @@ class LocalServer:
 
 
 class LocalServers:
-    """`on_loaded` is called once a server's view is here, `on_given_up` when there is no such server."""
+    """`on_loaded` is called once a server's view is here; `on_given_up` when it can't be had, or is no more."""
 
     def __init__(self, interest: Interest, upstream: Upstream, linger: float) -> None:
         self._interest = interest
@@ -109,7 +112,7 @@ class LocalServers:
         self._loads = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._loading: set[asyncio.Task[None]] = set()
         self.on_loaded: Callable[[LocalServer], None] = lambda _server: None
-        self.on_given_up: Callable[[LocalServer], None] = lambda _server: None
+        self.on_given_up: Callable[[LocalServer, bool], None] = lambda _server, _gone: None
 
     def get(self, server_id: str) -> LocalServer | None:
         return self._servers.get(server_id)
@@ -129,12 +132,17 @@ class LocalServers:
 
     @asynccontextmanager
     async def loaded(self, server_ids: Iterable[str]) -> AsyncIterator[None]:
-        """While in it, the views of these servers are here, of those that exist, and are not let go."""
+        """While in it, the views of these servers are here and are not let go: of those that exist.
+
+        One that can't be had in time holds up nobody: who is in it hears of it as soon as it is here.
+        """
         servers = [self.load(server_id) for server_id in server_ids]
         for server in servers:
             server.awaited += 1
         try:
-            await asyncio.gather(*(server.loaded.wait() for server in servers))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOADED_WITHIN):
+                    await asyncio.gather(*(server.loaded.wait() for server in servers))
             yield
         finally:
             for server in servers:
@@ -151,10 +159,11 @@ class LocalServers:
         for feed in server.feeds:
             self._interest.let_go(feed)
 
-    def give_up(self, server: LocalServer) -> None:
+    def give_up(self, server: LocalServer, *, gone: bool) -> None:
+        """`gone`: there is no such server."""
         if self._servers.get(server.id) is server:
             del self._servers[server.id]
-        self.on_given_up(server)
+        self.on_given_up(server, gone)
         server.loaded.set()
 
     async def run(self) -> None:
@@ -174,7 +183,7 @@ class LocalServers:
             await self._take_view(server)
         except Exception as error:  # noqa: BLE001 - it must not lock its members out: the next to come tries again
             logger().error("bug", server=server.id, exc_info=error)
-            self.give_up(server)
+            self.give_up(server, gone=False)
 
     async def _take_view(self, server: LocalServer) -> None:
         """One snapshot of the server: from its revision on, its own entries keep the view current."""
@@ -184,8 +193,9 @@ class LocalServers:
                 async with self._loads:
                     view = await self._upstream.call(GET_SERVER_VIEW, GetServerView(server_id=server.id))
             except TROUBLE as error:
-                if isinstance(error, Refused) and error.reason == "not_found":
-                    self.give_up(server)
+                gone = isinstance(error, Refused) and error.reason == "not_found"
+                if gone or not (server.awaited or server.entering):
+                    self.give_up(server, gone=gone)
                     return
                 logger().warning("server_not_loaded", server=server.id, error=str(error))
                 await asyncio.sleep(random.uniform(0.05, _PAUSE_MOST))  # noqa: S311

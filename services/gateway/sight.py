@@ -33,10 +33,6 @@ class Seen(NamedTuple):
     channels: frozenset[str]
     categories: frozenset[str]
 
-    @property
-    def everything(self) -> frozenset[str]:
-        return self.channels | self.categories
-
 
 BLIND = Seen(frozenset(), frozenset())
 
@@ -74,7 +70,8 @@ class ServerSight:
         self._overwrites: dict[str, Overwrites] = {}
         self._categories: dict[str, Document] = {each.id: each.model_dump(mode="json") for each in view.categories}
         self._members: dict[str, _Local] = {}
-        self._by_roles: dict[tuple[bool, frozenset[str]], Seen] = {}
+        self._by_roles: dict[tuple[frozenset[str], frozenset[str]], Seen] = {}
+        self._named_roles: frozenset[str] | None = None
         for each in view.channels:
             self._put_channel(each.channel.model_dump(mode="json"))
 
@@ -99,11 +96,19 @@ class ServerSight:
         member = self._members.get(user_id)
         if member is None or member.roles is None or member.since > self.rev:
             return BLIND
-        is_owner = user_id == self._rights.owner_id
-        key = (is_owner, member.roles.intersection(self._rights.roles))
+        rights = MemberRights(user_id, member.roles)
+        # Most roles neither give a rule nor stand in an overwrite: who differs in such alone sees the same.
+        key = (server_rules(self._rights, rights), member.roles & self._named)
         if key not in self._by_roles:
-            self._by_roles[key] = self._look(MemberRights(user_id, key[1]))
+            self._by_roles[key] = self._look(rights)
         return self._by_roles[key]
+
+    @property
+    def _named(self) -> frozenset[str]:
+        """The roles that stand in any overwrite."""
+        if self._named_roles is None:
+            self._named_roles = frozenset().union(*self._overwrites.values())
+        return self._named_roles
 
     def known_from(self, user_id: str) -> int:
         """The revision from which on it is known what an admitted user sees."""
@@ -169,6 +174,7 @@ class ServerSight:
         self.rev = entry.rev
         if matters:
             self._by_roles.clear()
+            self._named_roles = None
         self.steps = {
             user_id: Step(seen, after)
             for user_id, seen in before.items()
@@ -272,23 +278,6 @@ class ServerSight:
         else:
             categories = {self._channels[each]["category_id"] for each in channels} & self._categories.keys()
         return Seen(frozenset(channels), frozenset(categories))
-
-
-def touched(entry: Entry) -> frozenset[str]:
-    """The channels and categories that an entry makes or deletes, and where the new ones stand."""
-    ids: set[str] = set()
-    for event in entry.events:
-        params = event["params"]
-        match event["name"]:
-            case "channel_added":
-                ids |= {params["channel"]["id"], params["channel"]["category_id"] or ""}
-            case "category_added":
-                ids.add(params["category"]["id"])
-            case "channel_deleted":
-                ids.add(params["channel_id"])
-            case "category_deleted":
-                ids.add(params["category_id"])
-    return frozenset(ids)
 
 
 def roles_after(roles: Iterable[str], user_id: str, entries: Iterable[Entry]) -> list[str] | None:

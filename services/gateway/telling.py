@@ -7,6 +7,7 @@ member saw before an entry and after, and are told in its place, whatever caused
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from services.gateway.connection import Connection
@@ -16,32 +17,37 @@ from shared.journal.entry import Entry
 from shared.protocol.contract import Audience
 
 Event = dict[str, Any]
+Place = tuple[int, int]
 
 _PERSONAL = {Audience.MEMBERS, Audience.ACQUAINTANCES, Audience.OWN}
 """Audiences of which it depends on the connection, not on what its user sees, whether it is told."""
 
 
 class Telling:
-    """`sight` is given for an entry of a server; `place` tells where a channel's own scope stands: revision and id."""
+    """`sight` is given for an entry of a server."""
 
-    def __init__(
-        self, entry: Entry, sight: ServerSight | None = None, place: Callable[[str], tuple[int, int]] | None = None
-    ) -> None:
+    def __init__(self, entry: Entry, sight: ServerSight | None = None) -> None:
         self._entry = entry
         self._sight = sight
-        self._place = place
         self._frames: dict[tuple[int, bool, bool, bool], bytes] = {}
-        self._derived: dict[tuple[str, str], Event] = {}
+        self._derived: dict[tuple[str, str, Place], Event] = {}
         self._lists: dict[tuple[Seen, Seen], list[Event]] = {}
         self._personal = any(event.get("to") in _PERSONAL for event in entry.events)
 
-    def events_for(self, connection: Connection, before: Seen, after: Seen) -> list[Event]:
-        """What a connection is told whose user saw so much before the entry, and sees so much after it."""
-        if self._personal:
-            return list(self._events(before, after, lambda event: _is_for(connection, self._entry.scope.id, event)))
+    def events_for(
+        self, connection: Connection, before: Seen, after: Seen, place: Callable[[str], Place] | None = None
+    ) -> list[Event]:
+        """What a connection is told whose user saw so much before the entry, and sees so much after it.
+
+        `place` says of a channel that comes into sight from which revision on its own events follow, and the id of its
+        last message.
+        """
+        if self._personal or before is not after:
+            is_for = partial(_is_for, connection, self._entry.scope.id)
+            return list(self._events(before, after, is_for, place))
         key = (before, after)
         if key not in self._lists:
-            self._lists[key] = list(self._events(before, after, _is_for_all))
+            self._lists[key] = list(self._events(before, after, _is_for_all, place))
         return self._lists[key]
 
     def frame(self, event: Event, connection: Connection, *, more: bool) -> bytes:
@@ -60,30 +66,33 @@ class Telling:
             self._frames[key] = self._build(event, shown, more=more)
         return self._frames[key]
 
-    def _events(self, before: Seen, after: Seen, is_for: Callable[[Event], bool]) -> Iterator[Event]:
+    def _events(
+        self, before: Seen, after: Seen, is_for: Callable[[Event], bool], place: Callable[[str], Place] | None
+    ) -> Iterator[Event]:
         """In an order in which they can be applied: a category comes before what stands in it, and goes after."""
         yield from self._each("category_added", after.categories - before.categories)
         for event in self._entry.events:
             if event.get("to") == Audience.VIEWERS:
-                if _subject(event) in before.everything and _subject(event) in after.everything:
+                if _sees(before, event) and _sees(after, event):
                     yield event
             elif is_for(event):
                 yield event
-        yield from self._each("channel_added", after.channels - before.channels)
+        yield from self._each("channel_added", after.channels - before.channels, place)
         yield from self._each("channel_deleted", before.channels - after.channels)
         yield from self._each("category_deleted", before.categories - after.categories)
 
-    def _each(self, name: str, ids: Iterable[str]) -> Iterator[Event]:
+    def _each(self, name: str, ids: Iterable[str], place: Callable[[str], Place] | None = None) -> Iterator[Event]:
         for id_ in sorted(ids):
-            if (name, id_) not in self._derived:
-                self._derived[name, id_] = {"name": name, "params": self._params(name, id_)}
-            yield self._derived[name, id_]
+            key = (name, id_, place(id_) if place else (0, 0))
+            if key not in self._derived:
+                self._derived[key] = {"name": name, "params": self._params(*key)}
+            yield self._derived[key]
 
-    def _params(self, name: str, id_: str) -> Event:
-        assert self._sight is not None and self._place is not None  # noqa: S101, PT018
+    def _params(self, name: str, id_: str, place: Place) -> Event:
+        assert self._sight is not None  # noqa: S101 - only a server's entry changes sight
         match name:
             case "channel_added":
-                at, last_id = self._place(id_)
+                at, last_id = place
                 return {"channel": {**self._sight.channel(id_), "last_message_id": last_id}, "at": at}
             case "category_added":
                 return {"category": self._sight.category(id_)}
@@ -127,8 +136,9 @@ def _is_acquainted(connection: Connection, event: Event) -> bool:
     return connection.user_id in facts["users"] or not connection.servers.isdisjoint(facts["servers"])
 
 
-def _subject(event: Event) -> str:
-    """The channel or category an event is about; one that has just been made or deleted is told as coming or going."""
+def _sees(seen: Seen, event: Event) -> bool:
+    """Whether what an event changes is seen; what it makes or deletes is told as coming or going."""
     params = event["params"]
-    changed: str = params.get("channel_id") or params.get("category_id") or ""
-    return changed if event["name"].endswith("_updated") else ""
+    if not event["name"].endswith("_updated"):
+        return False
+    return params.get("channel_id") in seen.channels or params.get("category_id") in seen.categories

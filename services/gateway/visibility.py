@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from services.gateway.connection import Connection
@@ -17,7 +18,7 @@ from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import GOING_AWAY, Interest
 from services.gateway.ordering import Feed
 from services.gateway.servers import Arrival, LocalServer, LocalServers
-from services.gateway.sight import BLIND, Seen, touched
+from services.gateway.sight import BLIND, Seen
 from services.gateway.telling import Telling
 from services.gateway.upstream import TROUBLE, Upstream
 from shared.journal.entry import Entry
@@ -28,6 +29,7 @@ from shared.sight import sight_changed
 from shared.telemetry import logger
 
 _PAUSE_MOST = 1.0
+_POLL = 0.01
 
 
 class Visibility:
@@ -35,7 +37,6 @@ class Visibility:
         self._interest = interest
         self._users = users
         self._upstream = upstream
-        self._asking: set[asyncio.Task[None]] = set()
         self.directs = Directs(interest)
         self.servers = LocalServers(interest, upstream, linger)
         self.servers.on_loaded = self._on_loaded
@@ -67,9 +68,28 @@ class Visibility:
         server, user_id = self.servers.get(server_id), connection.user_id
         if server is None or server.sight is None or not server.sight.is_known_of(user_id):
             return None
-        if sight_changed(missed, user_id, server.sight.roles_of(user_id)):
+        if server.sight.has_lost(user_id) or sight_changed(missed, user_id, server.sight.roles_of(user_id)):
             return None
         return server.sight.known_before(user_id, missed)
+
+    async def reaches(self, server_id: str, rev: int) -> None:
+        """Waits until the server's feed has come to a revision that is known to exist; forever, if it never comes."""
+        server = self.servers.get(server_id)
+        if server is None or server.feed is None or server.feed.last >= rev:
+            return
+        self._interest.expect(server.feed, rev)
+        while server.feed.last < rev and self.servers.get(server_id) is server:  # noqa: ASYNC110 - seldom, and short
+            await asyncio.sleep(_POLL)
+
+    def lags(self, server_id: str, rev: int) -> bool:
+        """Whether so much is known of the server elsewhere, and not here yet."""
+        server = self.servers.get(server_id)
+        return server is not None and (server.feed is None or server.feed.last < rev)
+
+    def last_of(self, server_id: str) -> int:
+        """Where the feed of a server that was loaded stands; 0 for one that is no more."""
+        server = self.servers.get(server_id)
+        return server.feed.last if server and server.feed else 0
 
     def channels_of(self, server_id: str) -> dict[str, Feed[Connection]]:
         """All channels of a server that was loaded, by id, whoever sees them."""
@@ -112,9 +132,8 @@ class Visibility:
         server.dismiss(connection)
         if server.entering.pop(connection, None):
             connection.end()
-        for feed in server.feeds:
-            if connection in feed:
-                self._interest.leave(feed, connection)
+        for feed in [each for each in connection.feeds if server_id in {each.scope.within, each.scope.id}]:
+            self._interest.leave(feed, connection)
 
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
@@ -122,23 +141,27 @@ class Visibility:
             self.leave(connection, server_id)
         for feed in tuple(connection.feeds):
             self._interest.leave(feed, connection)
+        connection.attached_at.clear()
 
     def forget_everything(self) -> None:
         """Another history has begun: every socket is closed, and its client starts anew."""
         for server in self.servers.all():
             for connection in tuple(server.entering):
                 connection.close(GOING_AWAY)
-            self.servers.give_up(server)
+            self.servers.give_up(server, gone=True)
         self._interest.forget_everything()
 
     def _on_loaded(self, server: LocalServer) -> None:
         for connection in tuple(server.entering):
             self._join(server, connection)
 
-    def _on_given_up(self, server: LocalServer) -> None:
-        for connection in server.entering:
+    def _on_given_up(self, server: LocalServer, gone: bool) -> None:
+        """There is no such server; or what there is of it can't be had, and whoever came for it starts anew."""
+        for connection in tuple(server.entering):
             connection.servers.discard(server.id)
             connection.end()
+            if not gone:
+                connection.close(GOING_AWAY)
         server.entering.clear()
 
     def _join(self, server: LocalServer, connection: Connection) -> None:
@@ -149,7 +172,7 @@ class Visibility:
         if not server.has_admitted(connection) and not server.admit(connection, arrival.membership):
             if not arrival.asks:
                 arrival.asks = True
-                self._start(self._ask_again(server, connection))
+                self._interest.start(self._ask_again(server, connection))
             return
         known_from = server.sight.known_from(connection.user_id)
         if known_from > max(server.sight.rev, arrival.position):
@@ -180,11 +203,6 @@ class Visibility:
                 self._join(server, connection)
                 return
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
     # What the feeds bring.
 
     def _on_entry(self, feed: Feed[Connection], entry: Entry) -> None:
@@ -197,17 +215,16 @@ class Visibility:
         for event in entry.events:
             match event["name"]:
                 case "channel_added":
-                    self._channel_added(feed, server, event["params"])
+                    self._channel_added(server, event["params"])
                 case "server_closed":
                     self._close(feed, server)
 
-    def _channel_added(self, feed: Feed[Connection], server: LocalServer, params: dict[str, Any]) -> None:
+    def _channel_added(self, server: LocalServer, params: dict[str, Any]) -> None:
         channel_id = params["channel"]["id"]
         self.servers.follow_channel(server, channel_id, params["at"], 0)
-        for connection in feed.ahead:
-            # It is not told of what it knows already; the channel it hears from its beginning.
-            if arrival := server.entering.get(connection):
-                arrival.channels.setdefault(channel_id, params["at"])
+        for arrival in server.entering.values():
+            # Whatever its client may load of it meanwhile: it hears the channel from its beginning.
+            arrival.channels.setdefault(channel_id, params["at"])
 
     def _close(self, feed: Feed[Connection], server: LocalServer) -> None:
         """The server is deleted: nobody hears anything of it any more. Each member is told in its own scope."""
@@ -217,10 +234,11 @@ class Visibility:
 
     def _tell(self, feed: Feed[Connection], entry: Entry, told: Sequence[Connection]) -> None:
         server = self.servers.get(feed.scope.id) if feed.scope.kind == "server" else None
-        telling = Telling(entry, server.sight, server.place) if server else Telling(entry)
+        telling = Telling(entry, server.sight if server else None)
         for connection in told:
-            before, after = _sights(feed, entry, server, connection) if server else (BLIND, BLIND)
-            events = telling.events_for(connection, before, after)
+            before, after = _sights(server, connection) if server else (BLIND, BLIND)
+            place = partial(server.place, connection) if server else None
+            events = telling.events_for(connection, before, after, place)
             for event in events:
                 frame = telling.frame(event, connection, more=event is not events[-1])
                 connection.event(feed.scope, frame)
@@ -272,7 +290,7 @@ class Visibility:
         if server is None:
             return
         if arrival := server.entering.get(connection):
-            arrival.channels[channel_id] = position
+            arrival.channels.setdefault(channel_id, position)
         elif channel := server.channels.get(channel_id):
             self._interest.join(channel, connection, position)
 
@@ -286,6 +304,10 @@ class Visibility:
         """The connection has reached the server's present: now it may hear the channels that it sees."""
         if feed.scope.kind != "server" or (server := self.servers.get(feed.scope.id)) is None or server.sight is None:
             return
+        if server.sight.has_lost(connection.user_id):
+            # It came with a position behind which it was told that it is out: it never will be again.
+            self.leave(connection, server.id)
+            return
         if (arrival := server.entering.pop(connection, None)) is None:
             return
         for channel_id in server.sight.seen_by(connection.user_id).channels:
@@ -296,6 +318,8 @@ class Visibility:
     def _on_lost(self, feed: Feed[Connection]) -> None:
         """Nobody can be told of it in order any more: all start anew, from a fresh snapshot."""
         server = self.servers.get(feed.scope.within if feed.scope.kind == "channel" else feed.scope.id)
+        for connection in tuple(server.entering) if server else ():
+            connection.close(GOING_AWAY)
         for each in (feed, *(server.feeds if server else ())):
             for holder in each.holders():
                 holder.close(GOING_AWAY)
@@ -304,27 +328,21 @@ class Visibility:
             self.servers.let_go(server)
 
 
-def _sights(feed: Feed[Connection], entry: Entry, server: LocalServer, connection: Connection) -> tuple[Seen, Seen]:
+def _sights(server: LocalServer, connection: Connection) -> tuple[Seen, Seen]:
     """What the connection's user saw before the entry and sees after it, as its client is to be told.
 
-    One that is still catching up is told of the channels that it knew and may see to this day, and of those that are
-    made and deleted on the way. Whatever else has come into its sight or gone out of it is told with the last entry,
-    after which it is live.
+    One that is catching up is told with the first entry it missed all that has come into its sight, or gone out of it,
+    to this day; so that, wherever it may be cut off, it never was told less than its position says.
     """
     assert server.sight is not None  # noqa: S101 - it came with the feed
     if server.sight.has_lost(connection.user_id):
         return BLIND, BLIND  # that it is out is all it will be told
-    now = server.sight.seen_by(connection.user_id)
     arrival = server.entering.get(connection)
     if arrival is None or arrival.seen is None:
         step = server.sight.steps.get(connection.user_id)
-        return (step.before, step.after) if step else (now, now)
-    known = arrival.seen
-    if connection in feed.live:
-        arrival.seen = now
-        return known, now
-    here = touched(entry)
-    arrival.seen = Seen(*((old - here) | (new & here) for old, new in zip(known, now, strict=True)))
-    before = Seen(*((old & new) | (old & here) for old, new in zip(known, now, strict=True)))
-    after = Seen(*((old & new) | (new & here) for old, new in zip(known, now, strict=True)))
-    return before, after
+        if step is not None:
+            return step.before, step.after
+        now = server.sight.seen_by(connection.user_id)
+        return now, now
+    before, arrival.seen = arrival.seen, server.sight.seen_by(connection.user_id)
+    return before, arrival.seen

@@ -71,7 +71,6 @@ def reencoded(data: bytes) -> dict[int, bytes]:
 
 def _upright(data: bytes) -> tuple[Image.Image, bool]:
     """The picture as it is meant to be seen, in sRGB, not above the largest size; whether it came without loss."""
-    _must_be_small(data)
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.draft("RGB", (2 * SIZES[0], 2 * SIZES[0]))
         image.load()
@@ -79,16 +78,7 @@ def _upright(data: bytes) -> tuple[Image.Image, bool]:
         profile, without_loss = image.info.get("icc_profile"), image.format in _WITHOUT_LOSS
         small = _scaled(_plain(image), SIZES[0])
     small = _in_srgb(small, profile)
-    small.info.clear()
     return (small.transpose(turn) if turn is not None else small), without_loss
-
-
-def _must_be_small(data: bytes) -> None:
-    """A WebP's canvas is allocated as soon as it is opened, before Pillow looks at its size (RFC 9649, 2.7)."""
-    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X":
-        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
-        if width * height > MAX_PIXELS:
-            raise Refused("too_large", f"has more than {MAX_PIXELS} pixels")
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

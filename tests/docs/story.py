@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.docs.scene import Scene
 from tests.rig import System
 
-ENV = {"gateway": {"USERS_PER_CONNECTION": "3"}}
-"""So that a fourth user makes a connection forget the first."""
+ENV = {"gateway": {"USERS_PER_CONNECTION": "3", "STATUS_GRACE": "3600"}}
+"""So that a fourth user makes a connection forget the first, and that nobody goes offline in between."""
 
 PASSWORD = "correct horse"
 

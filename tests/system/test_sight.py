@@ -267,7 +267,7 @@ async def test_what_changed_while_away_makes_the_server_stale_and_hidden_channel
         assert delta["full"]
 
 
-async def test_structure_that_changed_while_away_is_told_in_its_order(people: People) -> None:
+async def test_structure_that_changed_while_away_is_told(people: People) -> None:
     """Channels made, renamed, moved and deleted: the sight of nobody's rights changed, so all of it can be told."""
     room = await people.room(new=True)
     owner, in_server = room.owner.call, {"server_id": room.server_id}
@@ -292,7 +292,8 @@ async def test_structure_that_changed_while_away_is_told_in_its_order(people: Pe
             for event in client.events
             if event.method.startswith("channel_")
         ]
-        assert names == [("channel_added", made["id"]), ("channel_updated", kept["id"]), ("channel_deleted", old["id"])]
+        # What came and went is told with the first entry that was missed.
+        assert names == [("channel_added", made["id"]), ("channel_deleted", old["id"]), ("channel_updated", kept["id"])]
         assert {event.params["category"]["id"] for event in client.heard("category_added")} == {category["id"]}
 
 

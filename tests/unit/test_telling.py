@@ -134,12 +134,12 @@ def test_a_role_brings_its_channels_into_sight_and_takes_them_away() -> None:
     gained = server.steps["ann"]
     names = [
         event["name"]
-        for event in Telling(given, server, lambda _id: (3, 9)).events_for(_nobody(), gained.before, gained.after)
+        for event in Telling(given, server).events_for(_nobody(), gained.before, gained.after, lambda _id: (3, 9))
     ]
     assert names == ["category_added", "member_changed", "channel_added"]
     taken = step(server, {"name": "role_deleted", "params": {"role_id": ROLE}})
-    events = Telling(taken, server, lambda _id: (3, 9)).events_for(
-        _nobody(), server.steps["ann"].before, server.steps["ann"].after
+    events = Telling(taken, server).events_for(
+        _nobody(), server.steps["ann"].before, server.steps["ann"].after, lambda _id: (3, 9)
     )
     assert [event["name"] for event in events] == ["role_deleted", "channel_deleted", "category_deleted"]
 
@@ -164,7 +164,7 @@ def test_a_hidden_channels_changes_are_told_to_nobody_who_does_not_see_it() -> N
     server = sight(SECRET, OPEN)
     params = {"channel_id": "secret", "changes": {"name": "new"}, "was": 1}
     entry = step(server, {"name": "channel_updated", "to": Audience.VIEWERS, "params": params})
-    telling = Telling(entry, server, lambda _id: (3, 9))
+    telling = Telling(entry, server)
     ann, owner = server.seen_by("ann"), server.seen_by("owner")
     assert telling.events_for(_nobody(), ann, ann) == []
     assert telling.events_for(_nobody(), owner, owner) == entry.events
