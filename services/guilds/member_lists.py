@@ -156,7 +156,8 @@ class MemberLists:
         return page
 
     async def _users(self, call: Call, members: list[Document]) -> dict[str, User]:
-        found = await read_profiles(self._store, (member["user_id"] for member in members), call.user_id)
+        ids = [member["user_id"] for member in members]
+        found = await read_profiles(self._store, ids, call.user_id, together=ids)
         return {user.id: user for user in found}
 
 

@@ -69,8 +69,16 @@ class Members:
             change.insert("members", member)
             change.update("servers", {"_id": server_id}, {"$inc": {"num_members": 1}})
             change.update("invites", {"_id": invite["_id"], "uses": invite["uses"]}, {"$inc": {"uses": 1}})
-            joined = Member(user=profile(user, ""), roles=[], nick=None, joined_date=member["joined_date"], rev=rev)
-            change.record(scope, MemberAdded(member=joined))
+            joined = Member(
+                user=profile(user, "", is_acquainted=True),
+                roles=[],
+                nick=None,
+                joined_date=member["joined_date"],
+                rev=rev,
+            )
+            mine_shown = joined.model_copy(update={"user": profile(user, call.user_id)})
+            own = {"user_id": call.user_id, "params": {"member": mine_shown.model_dump(mode="json")}}
+            change.record(scope, MemberAdded(member=joined), own=own)
             added = await _server_added(change, server, member, rev)
             change.record(mine, added)
             return added.server
@@ -117,7 +125,7 @@ class Members:
             if "roles" in changed:
                 rights_change(change, scope)
                 await _start_where_sight_begins(change, here, member, after)
-        shown = profile(user, call.user_id)
+        shown = profile(user, call.user_id, is_acquainted=True)
         call.holds(user_scope(shown.id).name, shown.rev)
         return views.member_view(after, shown, after["roles"])
 

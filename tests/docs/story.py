@@ -7,8 +7,10 @@ from signal import SIGTERM
 from tests.docs.scene import Scene
 from tests.rig import System
 
-ENV = {"gateway": {"USERS_PER_CONNECTION": "3", "DRAIN_SECONDS": "10"}}
-"""So that a fourth user makes a connection forget the first, and that who is told to reconnect has the usual time."""
+ENV = {"gateway": {"USERS_PER_CONNECTION": "3", "DRAIN_SECONDS": "10", "STATUS_GRACE": "3600"}}
+"""So that a fourth user makes a connection forget the first, that who is told to reconnect has the usual time, and
+that nobody goes offline in between.
+"""
 
 PASSWORD = "correct horse"
 
