@@ -32,7 +32,10 @@ class ForgottenEvent(TypedDict):
 
 
 class UserChangedEvent(TypedDict):
-    """Only what changed; `was` is the user's revision before. A chosen `status` is told to one's own devices alone."""
+    """Only what changed; `was` is the user's revision before.
+
+    A `status` is told to those whom it is shown to, and one's own choice to one's own devices.
+    """
 
     scope: str
     rev: int
