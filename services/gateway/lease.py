@@ -45,10 +45,11 @@ class Lease:
         self._uncertain: set[str] = set()
         """Whose coming may yet take effect, though nobody waits for it any more."""
         self._woken = asyncio.Event()
+        self._begun = asyncio.Event()
 
     async def enter(self, connection: Connection) -> User | None:
         """A socket of this user is here. Returns the user as of when they were online, if that was news."""
-        user_id, lease = connection.user_id, self._id
+        user_id = connection.user_id
         sockets = self._sockets.setdefault(user_id, set())
         sockets.add(connection)
         known = len(sockets) > 1 or self._leaving.pop(user_id, None) is not None
@@ -58,6 +59,7 @@ class Lease:
         if known and user_id not in self._unreported:
             return None
         self._unreported.add(user_id)
+        lease = await self._begun_soon()
         if not lease or user_id in self._going:
             self._woken.set()
             return None
@@ -72,6 +74,12 @@ class Lease:
         if entered.stands and lease == self._id:
             self._unreported.discard(user_id)
         return entered.user
+
+    async def _begun_soon(self) -> str:
+        """The lease; one that is only just beginning is waited for, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._begun.wait(), _PAUSE)
+        return self._id
 
     def leave(self, connection: Connection) -> None:
         """That socket is closed."""
@@ -99,7 +107,7 @@ class Lease:
                 pause = self._beat if await self._keep() else 0.0
             except TROUBLE as error:
                 logger().warning("lease_not_kept", error=str(error))
-                pause = min(self._beat, _PAUSE)
+                pause = min(self._beat, _PAUSE) / (1 if self._id else 5)
             await asyncio.sleep(pause)
 
     async def _keep(self) -> bool:
@@ -108,6 +116,7 @@ class Lease:
             lease = new_id()
             await self._upstream.call(KEEP_LEASE, KeepLease(lease=lease, begins=True))
             self._id = lease
+            self._begun.set()
             self._leaving.clear()
             self._going.clear()
             self._unreported.update(self._sockets)
@@ -116,6 +125,7 @@ class Lease:
         if not (await self._upstream.call(KEEP_LEASE, KeepLease(lease=self._id))).stands:
             logger().warning("lease_had_ended", users=len(self._sockets))
             self._id = ""
+            self._begun.clear()
             return False
         return True
 

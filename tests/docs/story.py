@@ -289,8 +289,15 @@ async def coming_back(scene: Scene) -> None:
 async def friends(scene: Scene) -> None:
     at = scene.places
     await scene.play("Dan asks Ann to be his friend", "dan", "add_friend", {"friend_added": "ann dan"}, name="ann")
+    # So that he need not hear of himself, now or at the moment at which his connection closes.
+    await scene.aside("dan", "forget", scopes=[f"user:{at['dan']}"])
     await scene.play(
-        "Ann accepts", "ann", "update_friend", {"friend_changed": "ann dan"}, user_id=at["dan"], state="friend"
+        "Ann accepts",
+        "ann",
+        "update_friend",
+        {"user_changed": "ann bob dan", "friend_changed": "ann dan"},
+        user_id=at["dan"],
+        state="friend",
     )
     await scene.refused("They are friends already", "dan", "add_friend", user_id=at["ann"])
     listed = await scene.play("Ann lists her friends", "ann", "get_friends")
@@ -303,8 +310,6 @@ async def friends(scene: Scene) -> None:
     kept = await scene.play("Ann reads it on another device", "ann", "get_settings")
     await scene.play("Ann asks whether it is another by now", "ann", "get_settings", since=kept["rev"])
     await scene.refused("Not without the password", "dan", "delete_user", password="battery staple")
-    # So that he need not hear of himself at the moment at which his connection closes.
-    await scene.aside("dan", "forget", scopes=[f"user:{at['dan']}"])
     await scene.play("Dan deletes his account", "dan", "delete_user", {"user_changed": "ann"}, password=PASSWORD)
     assert await scene.ends("dan") == 4002
 
