@@ -112,7 +112,10 @@ class Recording:
                 for each, rev in params["scopes"].items():
                     self._begin_anew(each, rev)
             case "channel_added":
-                self._begin(f"channel:{params['channel']['id']}", params["at"])
+                known = f"channel:{params['channel']['id']}"
+                (self._begin_anew if known in self._gone else self._begin)(known, params["at"])
+            case "channel_deleted":
+                self._end(f"channel:{params['channel_id']}")
             case "direct_channel_added":
                 self._directs.add(f"channel:{params['channel']['id']}")
                 self._gone.discard(f"channel:{params['channel']['id']}")
