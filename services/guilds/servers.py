@@ -19,7 +19,6 @@ from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
 from shared.ids import new_id
 from shared.images import must_be_uploaded
-from shared.journal import Change
 from shared.journal.entry import Entry, happened
 from shared.journal.reader import changes_since, head_within
 from shared.permissions import EVERYONE_RULES, MANAGE_SERVER
@@ -46,7 +45,7 @@ from shared.protocol.server import (
 from shared.protocol.server import (
     Servers as ServerList,
 )
-from shared.scopes import Scope, channel_scope, self_scope, server_scope
+from shared.scopes import channel_scope, self_scope, server_scope
 from shared.service import Call, Parts, handles
 from shared.sight import sight_changed
 from shared.store import Document, Snapshot
