@@ -64,6 +64,9 @@ class Settings(BaseModel):
     image_uploads: int = Field(32, ge=1, description="uploads a gateway takes at once; more: unavailable")
     image_upload_timeout: float = Field(20.0, gt=0, description="time in which an uploaded image must have arrived")
     outbox_limit: int = Field(1 << 20, ge=1 << 14, description="unsent bytes of a connection; past it: close 4008")
+    drain_seconds: float = Field(
+        10.0, ge=0, le=300, description="over how long a gateway that goes away sends its clients elsewhere"
+    )
     ping_interval: float = Field(25.0, gt=0, description="between two pings to a client")
     users_per_connection: int = Field(5_000, ge=1, description="user scopes a connection is told of")
     ring_size: int = Field(64, ge=1, description="last entries kept per scope for late joiners")
@@ -71,6 +74,11 @@ class Settings(BaseModel):
     gap_wait: float = Field(0.02, ge=0, description="time given to a missing entry before the journal is asked")
     interest_linger: float = Field(30.0, ge=0, description="how long a scope nobody holds is still followed")
     digest_interval: float = Field(30.0, gt=0, description="between two comparisons of all held heads")
+    lease_beat: float = Field(5.0, gt=0, description="between two signs of life of a gateway to presence")
+    lease_expiry: float = Field(15.0, gt=0, description="a gateway that gave none for so long is taken for dead")
+    lease_quiet: float = Field(20.0, ge=0, description="after an outage of its own presence takes none for dead")
+    lease_freeze: float = Field(60.0, ge=0, description="longest it doubts that many gateways died at once")
+    status_grace: float = Field(10.0, ge=0, description="who comes back within this never went offline for others")
     limits: Literal["on", "off"] = Field("on", description="rate limits; off for load tests")
 
     @classmethod

@@ -107,7 +107,10 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
     "journal": [IndexModel([("scope", 1), ("rev", 1)], unique=True)],
     "nonces": [IndexModel([("at", 1)], name="expiry", expireAfterSeconds=0)],
-    "users": [IndexModel([("name", 1)], unique=True)],
+    "users": [
+        IndexModel([("name", 1)], unique=True),
+        IndexModel([("present", 1)]),
+    ],
     "sessions": [
         IndexModel([("token", 1)], unique=True),
         IndexModel([("user_id", 1)]),
@@ -325,7 +328,7 @@ class Store:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "images", "settings", "outbox", "leases", "meta", "spent_messages"):
+        for name in ("servers", "images", "settings", "outbox", "leases", "gateways", "meta", "spent_messages"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:

@@ -48,7 +48,9 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterator[System]:
     """The running system that all tests share which damage nothing: two gateways, one of each service."""
-    with System(tmp_path_factory.mktemp("system"), mongod) as running:
+    # Who is gone stays online: that others go offline meanwhile would be news in the midst of any test.
+    env = {"gateway": {"STATUS_GRACE": "3600"}}
+    with System(tmp_path_factory.mktemp("system"), mongod, env=env) as running:
         yield running
 
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from services.gateway.connection import Connection
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
+from services.gateway.lease import Lease
 from services.gateway.resumption import Resumption, Sorted
 from services.gateway.servers import Arrival
 from services.gateway.sessions import Sessions
@@ -39,12 +40,14 @@ class Entrance:
         visibility: Visibility,
         users: HeardUsers,
         sessions: Sessions,
+        lease: Lease,
     ) -> None:
         self._upstream = upstream
         self._interest = interest
         self._visibility = visibility
         self._users = users
         self._sessions = sessions
+        self._lease = lease
         self._resumption = Resumption(upstream, interest, visibility)
 
     async def authenticate(self, connection: Connection, params: Authenticate, until: float) -> Authenticated:
@@ -58,15 +61,16 @@ class Entrance:
         self._sessions.add(connection)
         try:
             async with _in_time(until):
+                user = await self._lease.enter(connection) or identity.user
                 found = await self._attach(connection, params)
         except BaseException:
             self.leave(connection)
             connection.user_id = connection.session_id = ""
             raise
-        self._users.hear(connection, {identity.user.id: identity.user.rev})
+        self._users.hear(connection, {user.id: user.rev})
         connection.authenticated = True
         return Authenticated(
-            user=identity.user,
+            user=user,
             session_id=identity.session_id,
             epoch=identity.epoch,
             current=found.current,
@@ -89,6 +93,7 @@ class Entrance:
     def leave(self, connection: Connection) -> None:
         """The socket is closed: nothing is told to it any more."""
         self._sessions.remove(connection)
+        self._lease.leave(connection)
         self._visibility.forget(connection)
 
     async def _attach(self, connection: Connection, params: Authenticate) -> Sorted:

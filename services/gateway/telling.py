@@ -19,7 +19,7 @@ from shared.protocol.contract import Audience
 Event = dict[str, Any]
 Place = tuple[int, int]
 
-_PERSONAL = {Audience.MEMBERS, Audience.OWN}
+_PERSONAL = {Audience.MEMBERS, Audience.ACQUAINTANCES, Audience.OWN}
 """Audiences of which it depends on the connection, not on what its user sees, whether it is told."""
 
 
@@ -29,7 +29,7 @@ class Telling:
     def __init__(self, entry: Entry, sight: ServerSight | None = None) -> None:
         self._entry = entry
         self._sight = sight
-        self._frames: dict[tuple[int, bool, bool], bytes] = {}
+        self._frames: dict[tuple[int, bool, bool, bool], bytes] = {}
         self._derived: dict[tuple[str, str, Place], Event] = {}
         self._lists: dict[tuple[Seen, Seen], list[Event]] = {}
         self._personal = any(event.get("to") in _PERSONAL for event in entry.events)
@@ -50,13 +50,20 @@ class Telling:
             self._lists[key] = list(self._events(before, after, _is_for_all, place))
         return self._lists[key]
 
-    def frame(self, event: Event, user_id: str, *, more: bool) -> bytes:
-        """`more`: further events of this entry follow. An event may show its own author more than others."""
+    def frame(self, event: Event, connection: Connection, *, more: bool) -> bytes:
+        """`more`: further events of this entry follow.
+
+        An event may show acquaintances more than others, and its own author more than those.
+        """
         own = event.get("own")
-        mine = own is not None and own["user_id"] == user_id
-        key = (id(event), more, mine)
+        mine = own is not None and own["user_id"] == connection.user_id
+        near = "shown" in event.get("facts", ()) and _is_acquainted(connection, event)
+        key = (id(event), more, mine, near)
         if key not in self._frames:
-            self._frames[key] = self._build(event, more=more, mine=mine)
+            shown = [event["facts"]["shown"]] if near else []
+            if mine:
+                shown.append(event["own"]["params"])
+            self._frames[key] = self._build(event, shown, more=more)
         return self._frames[key]
 
     def _events(
@@ -94,10 +101,10 @@ class Telling:
             case _:
                 return {"category_id": id_}
 
-    def _build(self, event: Event, *, more: bool, mine: bool) -> bytes:
+    def _build(self, event: Event, shown: Iterable[Event], *, more: bool) -> bytes:
         params: dict[str, Any] = {"scope": self._entry.scope.name, "rev": self._entry.rev, **event["params"]}
-        if mine:
-            for name, extra in event["own"]["params"].items():
+        for extras in shown:
+            for name, extra in extras.items():
                 params[name] = {**params[name], **extra}
         if more:
             params["more"] = True
@@ -114,10 +121,19 @@ def _is_for(connection: Connection, server_id: str, event: Event) -> bool:
             member = event["params"].get("member")
             about = member["user"]["id"] if member else event["params"]["user_id"]
             return server_id in connection.loaded_members or bool(about == connection.user_id)
+        case Audience.ACQUAINTANCES:
+            own = event.get("own", {}).get("user_id")
+            return bool(own == connection.user_id) or _is_acquainted(connection, event)
         case Audience.OWN:
             return bool(event["own"]["user_id"] == connection.user_id)
         case _:
             return _is_for_all(event)
+
+
+def _is_acquainted(connection: Connection, event: Event) -> bool:
+    """Whether the user an event is about was acquainted with the connection's when it was made."""
+    facts = event["facts"]
+    return connection.user_id in facts["users"] or not connection.servers.isdisjoint(facts["servers"])
 
 
 def _sees(seen: Seen, event: Event) -> bool:

@@ -240,7 +240,7 @@ class Visibility:
             place = partial(server.place, connection) if server else None
             events = telling.events_for(connection, before, after, place)
             for event in events:
-                frame = telling.frame(event, connection.user_id, more=event is not events[-1])
+                frame = telling.frame(event, connection, more=event is not events[-1])
                 connection.event(feed.scope, frame)
             for event in events:
                 self._users.hear(connection, event.get("users", {}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from services.guilds.members import find_profile, remove_member
 from services.guilds.standing import standing
 from shared.errors import Conflict, InvalidParams
+from shared.friendship import friendship
 from shared.journal.reader import head_within
 from shared.permissions import BAN_MEMBERS
 from shared.profiles import profile, read_profiles
@@ -33,7 +34,9 @@ class Bans:
         async with self._journal.change(call.origin, scope, theirs) as change:
             here = await standing(change, params.server_id, call.user_id)
             here.needs(BAN_MEMBERS)
-            user = profile(await find_profile(change, params.user_id), call.user_id)
+            banned = await find_profile(change, params.user_id)
+            are_friends = (await friendship(change, call.user_id, params.user_id)).is_friend
+            user = profile(banned, call.user_id, is_acquainted=are_friends)
             call.holds(user_scope(user.id).name, user.rev)
             if params.user_id == call.user_id:
                 raise Conflict("Nobody bans themselves.")

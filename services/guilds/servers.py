@@ -13,8 +13,9 @@ from services.guilds.members import (
     is_banned,
     must_have_room,
     new_member,
+    touch_user,
 )
-from services.guilds.remains import close_server, deleted_by
+from services.guilds.remains import close_server, must_have_deleted
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
 from shared.ids import new_id
@@ -124,6 +125,7 @@ class Servers:
             written = {**changed, "rev": rev}
             if "owner_id" in changed:
                 await find_member(change, params.server_id, changed["owner_id"])
+                await touch_user(change, changed["owner_id"])
                 written["perm_rev"] = rev
             change.update("servers", {"_id": params.server_id}, {"$set": written})
             change.record(scope, ServerUpdated(server_id=params.server_id, changes=changed, was=here.server["rev"]))
@@ -135,8 +137,7 @@ class Servers:
         scope = server_scope(params.server_id)
         async with self._journal.change(call.origin, scope) as change:
             if await change.find_one("servers", {"_id": params.server_id}) is None:
-                if not await deleted_by(change, scope, call.user_id):
-                    raise NotFound("server")
+                await must_have_deleted(change, scope, call.user_id, "server")
                 return Empty()
             here = await standing(change, params.server_id, call.user_id)
             if not here.is_owner:

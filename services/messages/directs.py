@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.messages.acquaintance import blockers, must_be_acquainted
+from services.messages.acquaintance import must_be_acquainted, settled_blockers
 from services.messages.direct_sight import PAIR, people_in
 from services.messages.opening import (
     direct_scope,
@@ -79,7 +79,7 @@ class Directs:
                 "_id": new_id(),
                 "users": people,
                 "key": ":".join(people),
-                "blocked_by": await blockers(change, people) if len(people) == PAIR else [],
+                "blocked_by": await settled_blockers(change, people) if len(people) == PAIR else [],
                 "open": {call.user_id: {"start": 0, "rev": change.rev(mine)}},
                 "left": [],
                 "stamp": 0,
@@ -92,7 +92,7 @@ class Directs:
     async def _open(self, call: Call, direct: Document) -> DirectChannel:
         """Opens one that was closed or left; whoever else had left is in it again, and the others see so."""
         told = sorted({call.user_id, *(direct["open"] if direct["left"] else ())})
-        shown = await profiles_for(self._store, told, direct["users"])
+        shown = await profiles_for(self._store, told, direct["users"], together={*direct["open"], call.user_id})
         scope = direct_scope(direct["_id"])
         async with self._journal.change(call.origin, scope, *map(self_scope, told)) as change:
             if await change.find_one("directs", {"_id": direct["_id"], "stamp": direct["stamp"]}) is None:
@@ -113,7 +113,7 @@ class Directs:
         pair = len(direct["users"]) == PAIR
         told = [] if pair else sorted(direct["open"].keys() - {call.user_id})
         rest = [user_id for user_id in people_in(direct) if user_id != call.user_id]
-        shown = await profiles_for(self._store, told, rest)
+        shown = await profiles_for(self._store, told, rest, together=told)
         scope, mine = direct_scope(direct["_id"]), self_scope(call.user_id)
         async with self._journal.change(call.origin, scope, mine, *map(self_scope, told)) as change:
             if await change.find_one("directs", {"_id": direct["_id"], "stamp": direct["stamp"]}) is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -30,7 +30,7 @@ class Opening:
     async def with_message(self, call: Call, sight: DirectSight, write: Callable[[Head], Written[R]]) -> R:
         """Appends a message to a channel that is not open to all in it, and opens it to them: in one transaction."""
         told, people = sight.unaware, people_in(sight.direct)
-        shown = await profiles_for(self._store, told, people)
+        shown = await profiles_for(self._store, told, people, together=people)
         async with self._journal.change(call.origin, sight.scope, *map(self_scope, told)) as change:
             if await change.find_one("directs", sight.still_as_judged.filter) is None:
                 raise LostRace
@@ -68,10 +68,12 @@ async def must_have_room(change: Change, user_id: str) -> None:
         raise Conflict(f"One can have at most {MAX_OPEN} direct channels open; one of them must be left first.")
 
 
-async def profiles_for(store: Store, readers: Iterable[str], user_ids: list[str]) -> dict[str, list[User]]:
-    """The same users as each of the readers sees them."""
+async def profiles_for(
+    store: Store, readers: Iterable[str], user_ids: list[str], *, together: Collection[str]
+) -> dict[str, list[User]]:
+    """The same users as each of the readers sees them; `together` are those whom the channel is then open to."""
     readers = list(readers)
-    views = await asyncio.gather(*(read_profiles(store, user_ids, reader) for reader in readers))
+    views = await asyncio.gather(*(read_profiles(store, user_ids, reader, together=together) for reader in readers))
     return dict(zip(readers, views, strict=True))
 
 

@@ -2,10 +2,12 @@
 
 from services.presence.accounts import Accounts
 from services.presence.friends import Friends
+from services.presence.leases import Leases
 from services.presence.passwords import Passwords
 from services.presence.profiles import Profiles
 from services.presence.sessions import Sessions
 from services.presence.settings import Settings
+from services.presence.status import Whereabouts
 from shared.service import Parts, run_service
 
 
@@ -17,6 +19,7 @@ def handlers(parts: Parts) -> list[object]:
         sessions,
         Profiles(parts, passwords, sessions),
         Friends(parts),
+        Leases(parts, Whereabouts(parts.store, parts.journal)),
         Settings(parts),
     ]
 

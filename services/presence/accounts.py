@@ -10,7 +10,7 @@ from shared.cascade import cascade
 from shared.errors import Conflict, Forbidden, LostRace, Unauthenticated
 from shared.ids import new_id
 from shared.journal import Change
-from shared.profiles import profile
+from shared.profiles import profile, shown_status
 from shared.protocol.account import (
     DELETE_USER,
     LOGIN,
@@ -50,6 +50,7 @@ class Accounts:
                 "image": None,
                 "password": password,
                 "status": "online",
+                "present": [],
                 "status_text": None,
                 "created_date": change.now,
                 "rev": change.rev(scope),
@@ -88,7 +89,9 @@ class Accounts:
                 raise LostRace
             await _must_own_nothing(change, call.user_id)
             tombstone = _tombstone(call.user_id)
-            seen = {name: value for name, value in tombstone.items() if user[name] != value and name != "status"}
+            seen = {name: value for name, value in tombstone.items() if user[name] != value}
+            if shown_status(user) == "offline":
+                del seen["status"]
             change.record(scope, UserChanged(user_id=call.user_id, changes=seen, was=user["rev"]))
             # Whatever would begin something new with this user is a change of their self: it conflicts with this one.
             change.record(mine)

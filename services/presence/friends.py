@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.presence.appearing import seen_anew
 from services.presence.pairs import MOST, Pair, pair_of, standing_pair
 from shared.cascade import Task, works_off
 from shared.errors import Conflict, Forbidden, NotFound
@@ -23,7 +24,7 @@ from shared.protocol.friend import (
     GetFriends,
     UpdateFriend,
 )
-from shared.scopes import self_scope, user_scope
+from shared.scopes import Scope, self_scope, user_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document, Filter, Snapshot, translated
 
@@ -58,7 +59,7 @@ class Friends:
         """Asks; or, where the other has asked already, accepts."""
         other_id = params.user_id or await self._named(params.name or "")
         _must_differ(call.user_id, other_id)
-        async with self._journal.change(call.origin, self_scope(call.user_id), self_scope(other_id)) as change:
+        async with self._journal.change(call.origin, *_scopes_of(call.user_id, other_id)) as change:
             pair = await pair_of(change, call.user_id, other_id)
             _must_not_be_blocked(pair)
             match pair.me.state:
@@ -67,29 +68,29 @@ class Friends:
                 case "outgoing":
                     raise Conflict("You have asked them already.")
                 case "incoming":
-                    return change.returns(_become(call, pair, "friend", "friend"))
+                    return change.returns(await self._become(call, pair, "friend", "friend"))
                 case _:
                     await pair.must_fit_mine()
                     await pair.must_fit_theirs()
-                    return change.returns(_become(call, pair, "outgoing", "incoming"))
+                    return change.returns(await self._become(call, pair, "outgoing", "incoming"))
 
     @handles(UPDATE_FRIEND)
     async def update_friend(self, call: Call, params: UpdateFriend) -> Friend:
         other_id = params.user_id
         _must_differ(call.user_id, other_id)
-        async with self._journal.change(call.origin, self_scope(call.user_id), self_scope(other_id)) as change:
+        async with self._journal.change(call.origin, *_scopes_of(call.user_id, other_id)) as change:
             pair = await pair_of(change, call.user_id, other_id)
             if pair.me.row is not None and pair.me.state == params.state:
                 return _held(call, pair, params.state, pair.me.row["rev"])
             if params.state == "blocked":
                 await pair.must_fit_mine()
-                return _become(call, pair, "blocked", await pair.state_of_blocked())
+                return await self._become(call, pair, "blocked", await pair.state_of_blocked())
             if pair.me.state is None:
                 raise NotFound("friend")
             _must_not_be_blocked(pair)
             if pair.me.state == "outgoing":
                 raise Conflict("It is theirs to accept.")
-            return _become(call, pair, "friend", "friend")
+            return await self._become(call, pair, "friend", "friend")
 
     @handles(DELETE_FRIEND)
     async def delete_friend(self, call: Call, params: DeleteFriend) -> Empty:
@@ -116,6 +117,12 @@ class Friends:
                 if (pair := await standing_pair(change, user_id, other_id)) is not None:
                     pair.become(None, None)
         return not rows
+
+    async def _become(self, call: Call, pair: Pair, mine: FriendState, theirs: FriendState | None) -> Friend:
+        if (mine == "friend") != (pair.me.state == "friend"):
+            pair = await seen_anew(self._store, pair, friends=mine == "friend")
+        pair.become(mine, theirs)
+        return _held(call, pair, mine, pair.change.rev(pair.me.scope))
 
     async def _named(self, name: str) -> str:
         with translated():
@@ -148,6 +155,11 @@ class Friends:
         return friends
 
 
+def _scopes_of(my_id: str, other_id: str) -> list[Scope]:
+    """Their `user` scopes move where they come to see each other's status, or no longer see it."""
+    return [scope for user_id in (my_id, other_id) for scope in (self_scope(user_id), user_scope(user_id))]
+
+
 def _must_differ(my_id: str, other_id: str) -> None:
     if my_id == other_id:
         raise Conflict("That is yourself.")
@@ -159,11 +171,6 @@ def _must_not_be_blocked(pair: Pair) -> None:
         raise Conflict("You have blocked them; unblock them first.")
     if pair.other.state == "blocked":
         raise Forbidden("They have blocked you.")
-
-
-def _become(call: Call, pair: Pair, mine: FriendState, theirs: FriendState | None) -> Friend:
-    pair.become(mine, theirs)
-    return _held(call, pair, mine, pair.change.rev(pair.me.scope))
 
 
 def _held(call: Call, pair: Pair, state: FriendState, rev: int) -> Friend:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.acquaintance import have_met
 from shared.errors import Conflict, NotFound, Unauthenticated
-from shared.friendship import Friendship, friendship, pair_key
+from shared.friendship import friendship, pair_key
 from shared.journal import Change
 from shared.profiles import PROFILE, profile
 from shared.protocol.contract import Event
@@ -17,7 +18,7 @@ MOST = 1000
 MOST_INCOMING = 500
 """Requests that wait for an answer: strangers can't fill a list."""
 MOST_BLOCKED_BY = 250
-_BLOCKS = ("blocked", "blocked_by")
+_ASKED = ("incoming", "outgoing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Pair:
     change: Change
     me: Side
     other: Side
+    have_met: bool = False
+    """Whether they share a server or a direct channel."""
 
     async def must_fit_mine(self) -> None:
         """Raises Conflict when my list would get longer and is full."""
@@ -74,9 +77,13 @@ class Pair:
             my_id, key = self.me.user["_id"], pair_key(self.me.user["_id"], self.other.user["_id"])
             how = "$addToSet" if mine == "blocked" else "$pull"
             self.change.update_all("directs", {"key": key}, {how: {"blocked_by": my_id}})
+            # Written even if nothing else of theirs is: a channel that is just being made, with who blocks in it, or
+            # the end of an account, may rest on what is changed here.
+            both = {"_id": {"$in": [my_id, self.other.user["_id"]]}}
+            self.change.update_all("users", both, {"$inc": {"blocks": 1}})
 
     def as_mine(self, state: FriendState, rev: int) -> Friend:
-        return Friend(user=profile(self.other.user, self.me.user["_id"]), state=state, rev=rev)
+        return self._shown(self.me, self.other, state, rev)
 
     async def _states(self, side: Side) -> list[str]:
         rows = await self.change.find("friends", {"user_id": side.user["_id"]}, MOST, projection={"state": 1})
@@ -96,19 +103,23 @@ class Pair:
             self.change.insert("friends", {**key, "state": state, "rev": rev})
         else:
             self.change.update("friends", key, {"$set": {"state": state, "rev": rev}})
-        self.change.record(side.scope, *_events(side, counterpart, state, rev))
+        self.change.record(side.scope, *self._events(side, counterpart, state, rev))
 
+    def _events(self, side: Side, counterpart: Side, state: FriendState | None, rev: int) -> list[Event]:
+        """What one side is told. Who was not in the list comes whole first, also where a block is what happened."""
+        other_id: str = counterpart.user["_id"]
+        if state is None:
+            return [FriendDeleted(user_id=other_id)]
+        changed = FriendChanged(user_id=other_id, state=state)
+        if side.row is not None:
+            return [changed]
+        added = FriendAdded(friend=self._shown(side, counterpart, state, rev))
+        return [added] if state in _ASKED else [added, changed]
 
-def _events(side: Side, counterpart: Side, state: FriendState | None, rev: int) -> list[Event]:
-    """What one side is told. Who was not in the list comes whole first, also where a block is what happened."""
-    other_id: str = counterpart.user["_id"]
-    if state is None:
-        return [FriendDeleted(user_id=other_id)]
-    if side.row is not None:
-        return [FriendChanged(user_id=other_id, state=state)]
-    friend = Friend(user=profile(counterpart.user, side.user["_id"]), state=state, rev=rev)
-    added: list[Event] = [FriendAdded(friend=friend)]
-    return [*added, FriendChanged(user_id=other_id, state=state)] if state in _BLOCKS else added
+    def _shown(self, side: Side, counterpart: Side, state: FriendState, rev: int) -> Friend:
+        is_acquainted = self.have_met or state == "friend"
+        user = profile(counterpart.user, side.user["_id"], is_acquainted=is_acquainted)
+        return Friend(user=user, state=state, rev=rev)
 
 
 async def pair_of(change: Change, my_id: str, other_id: str) -> Pair:
@@ -119,7 +130,9 @@ async def pair_of(change: Change, my_id: str, other_id: str) -> Pair:
         raise Unauthenticated("This account no longer exists.")
     if other_id not in users:
         raise NotFound("user")
-    return _pair(change, users[my_id], users[other_id], await friendship(change, my_id, other_id))
+    rows = await friendship(change, my_id, other_id)
+    met = await have_met(change, my_id, other_id)
+    return Pair(change, Side(users[my_id], rows.mine), Side(users[other_id], rows.theirs), met)
 
 
 async def standing_pair(change: Change, my_id: str, other_id: str) -> Pair | None:
@@ -127,8 +140,4 @@ async def standing_pair(change: Change, my_id: str, other_id: str) -> Pair | Non
     rows = await friendship(change, my_id, other_id)
     if rows.mine is None and rows.theirs is None:
         return None
-    return _pair(change, {"_id": my_id}, {"_id": other_id}, rows)
-
-
-def _pair(change: Change, me: Document, other: Document, rows: Friendship) -> Pair:
-    return Pair(change, Side(me, rows.mine), Side(other, rows.theirs))
+    return Pair(change, Side({"_id": my_id}, rows.mine), Side({"_id": other_id}, rows.theirs))

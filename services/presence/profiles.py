@@ -7,6 +7,7 @@ from typing import Any
 
 from services.presence.passwords import Passwords
 from services.presence.sessions import Sessions
+from services.presence.status import status_news
 from shared.errors import Forbidden, LostRace, NotFound, Unauthenticated
 from shared.images import must_be_uploaded
 from shared.journal import Append, Head, Written
@@ -75,11 +76,12 @@ class Profiles:
         changed = _news(before, changes.profile)
         if not changed:
             return profile(before, call.user_id)
+        told = await self._told(before, changed)
 
         def write(head: Head) -> Written[User]:
             after = {**before, **changed, "rev": head.rev + 1}
-            told, mine = _told(before, changed), profile(after, call.user_id)
-            return Written(told.event, _writes(before, after), mine, head.last_id, told.own, audience=told.audience)
+            writes, mine = _writes(before, after), profile(after, call.user_id)
+            return Written(told.event, writes, mine, head.last_id, told.own, audience=told.audience)
 
         return await self._journal.append(call.origin, Append(user_scope(call.user_id), write))
 
@@ -100,7 +102,7 @@ class Profiles:
             after = {**user, **changed, "password": hashed, "generation": user.get("generation", 0) + 1}
             if changed:
                 after["rev"] = change.rev(scope)
-                told = _told(user, changed)
+                told = await self._told(user, changed)
                 change.record(scope, told.event, own=told.own, audience=told.audience)
             change.writes.extend(_writes(user, after))
             change.update("sessions", {"_id": call.session_id}, {"$set": {"generation": after["generation"]}})
@@ -108,10 +110,22 @@ class Profiles:
         await self._sessions.tell_ended(ended)
         return profile(after, call.user_id)
 
+    async def _told(self, before: Document, changed: Changes) -> _Told:
+        """Which status one chose is for oneself; acquaintances are told what they see of it."""
+        seen = {name: value for name, value in changed.items() if name != "status"}
+        event = UserChanged(user_id=before["_id"], changes=seen, was=before["rev"])
+        if "status" not in changed:
+            return _Told(event)
+        own = {"user_id": before["_id"], "params": {"changes": {"status": changed["status"]}}}
+        news = await status_news(self._store, before, {**before, **changed})
+        if seen:
+            return _Told(event.judged_by(**news), own)
+        return _Told(event.judged_by(**news), own, Audience.ACQUAINTANCES if news else Audience.OWN)
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What an entry says of a change: to all who hold the user, and to the user's own devices besides."""
+    """What an entry says of a change: to all who hold the user, or to fewer; and to the user's own devices besides."""
 
     event: UserChanged
     own: dict[str, Any] | None = None
@@ -126,19 +140,11 @@ def _news(before: Document, wanted: Changes) -> Changes:
     return {name: value for name, value in wanted.items() if before[name] != value}
 
 
-def _told(before: Document, changed: Changes) -> _Told:
-    """Which status one chose is for oneself, and so is that one did."""
-    seen = {name: value for name, value in changed.items() if name != "status"}
-    event = UserChanged(user_id=before["_id"], changes=seen, was=before["rev"])
-    if "status" not in changed:
-        return _Told(event)
-    own = {"user_id": before["_id"], "params": {"changes": {"status": changed["status"]}}}
-    return _Told(event, own, None if seen else Audience.OWN)
-
-
 def _writes(before: Document, after: Document) -> list[Write]:
     changed = {name: value for name, value in after.items() if before.get(name) != value}
-    writes: list[Write] = [Update("users", {"_id": before["_id"], "rev": before["rev"]}, {"$set": changed})]
+    # Coming and going may move no revision, and decides what others see of a status.
+    same = {"_id": before["_id"], "rev": before["rev"], "present.0": {"$exists": bool(before.get("present"))}}
+    writes: list[Write] = [Update("users", same, {"$set": changed})]
     if "display_name" in changed:
         writes.append(shown_name(after))
     return writes

@@ -16,6 +16,7 @@ from shared.protocol import (
     image,
     internal,
     invite,
+    lease,
     member,
     message,
     reaction,
@@ -30,6 +31,7 @@ from shared.protocol.contract import Event, Method
 _MODULES: tuple[ModuleType, ...] = (
     connection,
     account,
+    lease,
     friend,
     settings,
     server,

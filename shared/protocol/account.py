@@ -168,7 +168,10 @@ class DeleteUser(Params):
 
 
 class UserChanged(Event):
-    """Only what changed; `was` is the user's revision before. A chosen `status` is told to one's own devices alone."""
+    """Only what changed; `was` is the user's revision before.
+
+    A `status` is told to those whom it is shown to, and one's own choice to one's own devices.
+    """
 
     user_id: str
     changes: dict[str, Any]

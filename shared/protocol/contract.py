@@ -68,6 +68,8 @@ class Audience(StrEnum):
     VIEWERS = "viewers"
     """Who sees the channel or category it is about, before and after. Coming into sight and going out of it is told
     by each gateway as `channel_added` and `channel_deleted`, whatever caused it."""
+    ACQUAINTANCES = "acquaintances"
+    """Those to whom a user's status is shown: the user, who shares a server, and whom the event's facts name."""
     OWN = "own"
     """The user who is told more of it than others, where to others it would say nothing."""
 

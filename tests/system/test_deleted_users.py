@@ -56,7 +56,11 @@ async def test_an_account_is_gone_at_once_and_leaves_everything(system: System, 
 
     # Then: for whoever listens.
     told = await room.owner.event("user_changed", user_id=bob.id)
-    assert told.params["changes"] == {"name": f"deleted-{bob.id}", "display_name": "Deleted user"}
+    assert told.params["changes"] == {
+        "name": f"deleted-{bob.id}",
+        "display_name": "Deleted user",
+        "status": "offline",
+    }
     assert told.rev == shown["rev"]
     await room.owner.event("friend_deleted", user_id=bob.id)
     await room.owner.event("member_deleted", user_id=bob.id)

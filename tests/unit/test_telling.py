@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
+from services.gateway.connection import Connection
 from services.gateway.frames import text_frame
+from services.gateway.outbox import Outbox
 from services.gateway.sight import BLIND, Seen, ServerSight
 from services.gateway.telling import Telling
 from shared.journal.entry import Entry
 from shared.protocol.category import Category
 from shared.protocol.channel import Channel
 from shared.protocol.contract import Audience
-from shared.protocol.internal import ChannelView, ServerView
-from shared.scopes import channel_scope, server_scope
+from shared.protocol.internal import BareChannel, ChannelView, ServerView
+from shared.scopes import channel_scope, server_scope, user_scope
 
 EVERYONE, ROLE = "everyone", "role"
 
 
 def message(**params: Any) -> dict[str, Any]:
     return {"name": "message_deleted", "params": params}
+
+
+def of(user_id: str, *servers: str) -> Connection:
+    """A connection of this user, who is in these servers."""
+    connection = Connection(cast(Outbox, None), lambda _code: None)
+    connection.user_id, connection.servers = user_id, set(servers)
+    return connection
 
 
 def params_of(frame: bytes) -> dict[str, Any]:
@@ -48,6 +57,10 @@ def channel(channel_id: str, *roles: tuple[str, list[str], list[str]]) -> Channe
     )
 
 
+def bare(each: Channel) -> BareChannel:
+    return BareChannel.model_validate(each.model_dump(exclude={"roles_with_access"}))
+
+
 def sight(*channels: Channel) -> ServerSight:
     """A server at revision 7 of `owner`, in which `ann` has no role."""
     view = ServerView(
@@ -56,7 +69,7 @@ def sight(*channels: Channel) -> ServerSight:
         everyone_id=EVERYONE,
         roles={EVERYONE: ["view_channel"], ROLE: []},
         categories=[Category(id="cat", name="Private", position=0, rev=1)],
-        channels=[ChannelView(channel=each, head=3) for each in channels],
+        channels=[ChannelView(channel=bare(each), head=3) for each in channels],
     )
     made = ServerSight("s", view)
     made.admit("ann", [], 7)
@@ -78,21 +91,44 @@ def test_only_its_author_is_shown_the_nonce() -> None:
     own = {"user_id": "ann", "params": {"message": {"nonce": "n"}}}
     event = {"name": "message_added", "params": {"message": {"id": 1}}, "own": own}
     telling = Telling(Entry(channel_scope("c", "s"), 7, [event]))
-    assert params_of(telling.frame(event, "ann", more=False))["message"] == {"id": 1, "nonce": "n"}
-    assert params_of(telling.frame(event, "bob", more=False)) == {"scope": "channel:c", "rev": 7, "message": {"id": 1}}
+    assert params_of(telling.frame(event, of("ann"), more=False))["message"] == {"id": 1, "nonce": "n"}
+    assert params_of(telling.frame(event, of("bob"), more=False)) == {
+        "scope": "channel:c",
+        "rev": 7,
+        "message": {"id": 1},
+    }
+
+
+def test_a_status_is_told_to_acquaintances_alone_and_the_choice_to_oneself() -> None:
+    facts = {"servers": ["s"], "users": ["friend"], "shown": {"changes": {"status": "offline"}}}
+    own = {"user_id": "ann", "params": {"changes": {"status": "invisible"}}}
+    event = {"name": "user_changed", "params": {"changes": {}}, "own": own, "facts": facts}
+    everybody = {each.user_id: each for each in (of("ann"), of("friend"), of("mate", "s"), of("eve", "other"))}
+
+    def told(event: dict[str, Any]) -> dict[str, Any]:
+        telling = Telling(Entry(user_scope("ann"), 7, [event]))
+        return {
+            name: params_of(telling.frame(each, connection, more=False))["changes"].get("status")
+            for name, connection in everybody.items()
+            for each in telling.events_for(connection, BLIND, BLIND)
+        }
+
+    shown = {"ann": "invisible", "friend": "offline", "mate": "offline"}
+    assert told({**event, "to": Audience.ACQUAINTANCES}) == shown
+    assert told(event) == {**shown, "eve": None}, "whatever else changed"
 
 
 def test_a_frame_is_built_once_for_all_who_see_the_same() -> None:
     event = message(message_id=1)
     telling = Telling(Entry(channel_scope("c", "s"), 7, [event]))
-    assert telling.frame(event, "ann", more=False) is telling.frame(event, "bob", more=False)
+    assert telling.frame(event, of("ann"), more=False) is telling.frame(event, of("bob"), more=False)
 
 
 def test_all_but_the_last_of_one_revision_say_more() -> None:
     first, last = message(message_id=1), message(message_id=2)
     telling = Telling(Entry(channel_scope("c", "s"), 7, [first, last]))
-    assert params_of(telling.frame(first, "ann", more=True))["more"] is True
-    assert "more" not in params_of(telling.frame(last, "ann", more=False))
+    assert params_of(telling.frame(first, of("ann"), more=True))["more"] is True
+    assert "more" not in params_of(telling.frame(last, of("ann"), more=False))
 
 
 def test_a_role_brings_its_channels_into_sight_and_takes_them_away() -> None:

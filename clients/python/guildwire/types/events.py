@@ -21,6 +21,12 @@ from guildwire.types.entities import (
 )
 
 
+class ReconnectEvent(TypedDict):
+    """This gateway goes away: in so many milliseconds it closes the connection with 1012. Each has its own time."""
+
+    after_ms: int
+
+
 class ResumedEvent(TypedDict):
     """What was missed has been told; from here on events are new."""
 
@@ -32,7 +38,10 @@ class ForgottenEvent(TypedDict):
 
 
 class UserChangedEvent(TypedDict):
-    """Only what changed; `was` is the user's revision before. A chosen `status` is told to one's own devices alone."""
+    """Only what changed; `was` is the user's revision before.
+
+    A `status` is told to those whom it is shown to, and one's own choice to one's own devices.
+    """
 
     scope: str
     rev: int
