@@ -13,7 +13,7 @@ from tests.system.intrigues import Intrigues, Step
 
 KINDS = (
     *INTRIGUES,
-    *["react", "react", "unreact", "type", "type"],
+    *(["react"] * 2 + ["unreact"] + ["type"] * 6),
     *["look_at_reads", "look_at_messages", "look_at_channel", "look_at_channels"],
     *["rename_member", "rename_server", "invite", "peek"],
 )
