@@ -105,6 +105,10 @@ class Recording:
         if params["rev"] <= self._claimed.get(scope, 0):
             self.violations.append(f"{name} of {scope}: rev {params['rev']} is claimed already")
         self._follow(name, scope, params)
+        self._move(name, params)
+
+    def _move(self, name: str, params: Params) -> None:
+        """What comes into sight begins, what goes out of it ends."""
         match name:
             case "server_deleted":
                 self._drop(params["server_id"])
@@ -144,6 +148,7 @@ class Recording:
     def _end(self, scope: str) -> None:
         self._orders.pop(scope, None)
         self._claimed.pop(scope, None)
+        self._skipped.discard(scope)
         self._gone.add(scope)
 
     def _begin_anew(self, scope: str, rev: int) -> None:
