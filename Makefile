@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python clients/chat)
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat test check bench format docs examples protocol-coverage lock clean
+.PHONY: help run chat test test-long check bench format docs examples protocol-coverage lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -21,6 +21,11 @@ chat: $(STAMP) ## chat in the terminal (URL=ws://127.0.0.1:8080/ws, several with
 
 test: $(STAMP) ## run the tests (ARGS="tests/unit -k journal" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(STAMP) ## search long for what the tests of every day may miss (hours; LEAK_EXAMPLES=400, of 50 steps each)
+	@LEAK_EXAMPLES=$(or $(LEAK_EXAMPLES),400) $(BIN)/python -m pytest tests/system/test_leaks.py
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest \
+		tests/system/test_property.py tests/system/test_structure_property.py tests/clients/test_pages.py
 
 bench: $(STAMP) ## measure (BENCH="latency durable coming_back affinity" for some of it); quote ratios, not single figures
 	@$(BIN)/python -m bench $(BENCH)

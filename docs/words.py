@@ -11,6 +11,7 @@ TITLES = {
     "typing_sign": "Typing",
     "read": "Read states",
     "direct": "Direct channels",
+    "settings": "Settings",
 }
 """The heading over what a module of contracts declares, where it is not simply its name in the plural."""
 
@@ -18,7 +19,9 @@ PURPOSES = {
     "register": "Makes an account and logs in to it. `conflict`: the name is taken.",
     "login": "Makes a session of an account. `unauthenticated`: wrong name or wrong password, it is not said which.",
     "authenticate": "Says whose connection this is. From the reply on it is told the events of `self`, of every server "
-    "you are in, and of their channels. `conflict`: this connection is authenticated already.",
+    "you are in, of their channels that you see, and of your direct channels. With `resume`, your positions in what "
+    "you hold already, it is also told what you missed; `members` are the servers whose members you have loaded. "
+    "`conflict`: this connection is authenticated already.",
     "logout": "Ends the session. All its connections close with 4002, this one after the reply.",
     "get_user": "A public profile; without `user_id`, your own.",
     "resume": "More of a cache that was too large for one `authenticate`; any number of times within a minute of it.",
@@ -40,8 +43,8 @@ PURPOSES = {
     "get_settings": "Your settings: the client's own JSON, the same on all your devices; `{}` before there are any.",
     "update_settings": "Replaces your settings, as a whole. The same again changes nothing.",
     "get_server_members": "Members in the order of their shown names. From the reply on this connection is told the "
-    "server's member events. A page with a `filter` may be short, or empty, and yet have a `next_anchor`; with a "
-    "`filter` there is no delta.",
+    "server's member events. A page may be short, for no reply is larger than 512 KiB, with a `filter` even empty, and "
+    "yet have a `next_anchor`; with a `filter` there is no delta.",
     "ping": "The gateway's time, in milliseconds since 1970.",
     "add_server": "Makes a server with the role `everyone`, the channel `general`, and you as its owner. "
     "`conflict`: you are in 200 servers already.",
@@ -55,15 +58,18 @@ PURPOSES = {
     "Needs `invite_members`. `conflict`: the server has 100 usable invites already.",
     "get_server_channels": "The channels that you may see, in order, by category; with another's `user_id`, those that "
     "this member may see (needs `manage_roles`).",
-    "update_server": "Changes it. Needs `manage_server`; `owner_id` only the owner sends, and names another member.",
+    "update_server": "Changes it. Needs `manage_server`; `owner_id` only the owner sends, and names another member "
+    "whose account still exists.",
     "delete_server": "Deletes it, for everybody at once; twice is once. Only the owner does.",
     "get_server_channel": "One channel, with its overwrites as `roles`.",
     "add_channel": "Makes a channel; without `position`, the last one. Needs `manage_channels`; with overwrites in "
-    "`roles` also `manage_roles`, and each rule that they allow or deny. `conflict`: the server has 500 channels "
-    "already.",
+    "`roles` also `manage_roles`, and each rule that they allow or deny. `conflict`: the server has 500 channels, "
+    "or 5,000 overwrites in all of them.",
     "update_channel": "Changes or moves it. Needs `manage_channels` there. `roles` replaces all overwrites: it needs "
-    "`manage_roles` as well, and in this channel every rule that is allowed or denied anew, or no longer.",
-    "delete_channel": "Deletes it with all that was said in it; twice is once. Needs `manage_channels` there.",
+    "`manage_roles` as well, and in this channel every rule that is allowed or denied anew, or no longer. `conflict`: "
+    "the server's channels would have more than 5,000 overwrites.",
+    "delete_channel": "Deletes it with all that was said in it. Needs `manage_channels` there. Twice is once, for who "
+    "did it and for who has `manage_channels` in the server.",
     "add_category": "Makes a category; without `position`, the last one. Needs `manage_channels`. "
     "`conflict`: the server has 50 categories already.",
     "update_category": "Changes or moves it. Needs `manage_channels`.",
@@ -79,7 +85,7 @@ PURPOSES = {
     "once. Needs `manage_roles`. `conflict`: `everyone` stays.",
     "update_member": "Changes a nick (one's own is free; another's needs `manage_roles` and a higher rank) or roles "
     "(needs `manage_roles`; what is given and taken ranks below your own highest, and what is given has no rule that "
-    "you lack).",
+    "you lack, nor is allowed one by a channel in which you lack it).",
     "delete_member": "Removes a member who ranks below you; twice is once. Needs `kick_members`. "
     "`conflict`: nobody removes themselves.",
     "get_invites": "The invites that can still be used. Needs `manage_server`.",
@@ -103,7 +109,7 @@ PURPOSES = {
     "since you joined, that is the last message of then. `conflict`: too many for one reply; ask by `server_id`.",
     "update_read_state": "Says how far you have read. It never moves backwards: a lower id changes nothing. Your own "
     "messages are read without it.",
-    "get_direct_channels": "The direct channels that you have open.",
+    "get_direct_channels": "The direct channels that you have open. `conflict`: too many for one reply; leave some.",
     "add_direct_channel": "Opens the channel between you and these people, the same one each time; they hear of it "
     "with the first message. `forbidden`: one of them is neither your friend nor in a server with you. `conflict`: "
     "you have 500 open already.",
@@ -154,6 +160,7 @@ REFUSALS = {
     "start_typing": ("forbidden", "not_found"),
     "get_read_states": ("not_found", "conflict"),
     "update_read_state": ("not_found",),
+    "get_direct_channels": ("conflict",),
     "add_direct_channel": ("forbidden", "not_found", "conflict"),
     "leave_direct_channel": ("not_found",),
     "get_message_chunk": ("not_found",),
@@ -210,6 +217,7 @@ AUDIENCES = {
 
 UNSCOPED = {
     "typing_started": "every connection that sees the channel",
+    "reconnect": "each connection of a gateway that goes away",
     "resumed": "the connection that comes back",
     "forgotten": "the connection that has heard of too many",
 }
@@ -225,7 +233,7 @@ WHEN = {
     "forbidden": "You may see it, but not do it. `data.needs` names the permission where one is missing.",
     "not_found": "It does not exist, or you may not see it: the two look alike.",
     "conflict": "It can't be done as things are; the message says why.",
-    "rate_limited": "Asked too often. Not in use yet.",
+    "rate_limited": "Asked too often. So far only uploads of images are limited.",
     "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
     "internal": "A fault of ours; it was logged under `data.request_id`.",
 }

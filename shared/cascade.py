@@ -112,21 +112,30 @@ class Cascades:
         return bool(found)
 
     async def _run_batch(self, document: Document) -> None:
-        kind, outcome = document["kind"], "more"
+        kind = document["kind"]
         origin = Origin({"cascade": document["_id"]}, time.time() + _BATCH_WITHIN)
         try:
             if await self._batches[kind](Task(document["about"], origin)):
                 outcome = "done"
                 with translated():
                     await self._store["cascades"].delete_one({"_id": document["_id"]})
+            else:
+                outcome = "more"
+                await self._stand_last(document)
         except LostRace:
             outcome = "lost_race"
+            await self._stand_last(document)
             await asyncio.sleep(random.uniform(0, _PAUSE_AFTER_RACE))  # noqa: S311
         except Exception as error:  # noqa: BLE001 - one that fails is put off, and must not stop the others
             outcome = "failed"
             logger().error("cascade_failed", kind=kind, cascade=document["_id"], exc_info=error)
             await self._put_off(document)
         CASCADES.labels(kind=kind, outcome=outcome).inc()
+
+    async def _stand_last(self, document: Document) -> None:
+        """Behind all others that are due: so that each has its turn, however many there are."""
+        with translated():
+            await self._store["cascades"].update_one({"_id": document["_id"]}, {"$set": {"due": _now()}})
 
     async def _put_off(self, document: Document) -> None:
         pause = min(_PAUSE_FIRST * 2 ** document["failures"], _PAUSE_MOST)

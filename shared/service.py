@@ -179,6 +179,9 @@ class Service:
         except Unavailable:
             logger().debug("not_announced")
 
+    async def drain(self) -> None:
+        """Nobody is connected to it; what is asked of it meanwhile is answered as it stops."""
+
     async def stop(self) -> None:
         self._serving = False
         await self._say(f"-{self._instance}")

@@ -64,6 +64,9 @@ class Settings(BaseModel):
     image_uploads: int = Field(32, ge=1, description="uploads a gateway takes at once; more: unavailable")
     image_upload_timeout: float = Field(20.0, gt=0, description="time in which an uploaded image must have arrived")
     outbox_limit: int = Field(1 << 20, ge=1 << 14, description="unsent bytes of a connection; past it: close 4008")
+    drain_seconds: float = Field(
+        10.0, ge=0, le=300, description="over how long a gateway that goes away sends its clients elsewhere"
+    )
     ping_interval: float = Field(25.0, gt=0, description="between two pings to a client")
     users_per_connection: int = Field(5_000, ge=1, description="user scopes a connection is told of")
     ring_size: int = Field(64, ge=1, description="last entries kept per scope for late joiners")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 import time
 import uuid
@@ -24,6 +25,7 @@ from tests.client import PATIENCE, Client, RpcError
 
 SERVICES = ("guilds", "messages", "presence")
 START_PATIENCE = 30.0
+DRAIN_PATIENCE = 30.0
 CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "512", "PASSWORD_PASSES": "1"}
 """Tests register hundreds of users; what passwords cost in truth, `test_passwords` tries."""
 
@@ -135,8 +137,8 @@ class System:
         await asyncio.to_thread(self.processes[name].kill)
 
     async def terminate(self, name: str) -> None:
-        """SIGTERM, and its end."""
-        await asyncio.to_thread(self.processes[name].stop)
+        """SIGTERM, and its end: a gateway drains first, for as long as its `DRAIN_SECONDS` say."""
+        await asyncio.to_thread(self.processes[name].stop, DRAIN_PATIENCE, signal.SIGTERM)
 
     async def restart(self, name: str) -> None:
         """SIGKILL, and the same process anew."""
@@ -166,7 +168,7 @@ class System:
             "LOG_LEVEL": "info",
         }
         if service == "gateway":
-            env["PORT"] = str(self._ports[int(number)])
+            env |= {"PORT": str(self._ports[int(number)]), "DRAIN_SECONDS": "0"}
         for key in ("*", service, name):
             env |= self.env.get(key, {})
         return env

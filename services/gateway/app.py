@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from services.gateway.dispatch import Parts
+from services.gateway.drain import Drain
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
 from services.gateway.images import Images
@@ -59,6 +60,12 @@ class Gateway:
             group.create_task(self._visibility.run())
             group.create_task(self._sessions.run())
             group.create_task(self._lease.run())
+
+    async def drain(self) -> None:
+        self.ready = False
+        window = self._settings.drain_seconds
+        uploads_end = self._images.uploads_end(within=window + self._settings.request_timeout)
+        await asyncio.gather(Drain(self._sockets, window).run(), uploads_end)
 
     async def stop(self) -> None:
         self.ready = False

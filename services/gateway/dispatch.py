@@ -116,6 +116,11 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def idle(self) -> None:
+        """Waits until all that was taken is answered."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
     async def end(self) -> None:
         """Ends what is under way; a task may well finish in spite of it, so that is waited for."""
         tasks = tuple(self._tasks)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, get_args
 
 import orjson
@@ -77,6 +77,8 @@ class Images:
         self._upstream = upstream
         self._settings = settings
         self._uploads: Counter[str] = Counter()
+        self._no_uploads = asyncio.Event()
+        self._no_uploads.set()
         self._looking_up = asyncio.Semaphore(_LOOKED_UP_AT_ONCE)
 
     def serve(self, router: web.UrlDispatcher) -> None:
@@ -88,6 +90,12 @@ class Images:
 
     async def show(self, request: web.Request) -> web.Response:
         return await _answered(GET_IMAGE, self._show(request))
+
+    async def uploads_end(self, within: float) -> None:
+        """Waits until every upload under way is answered, but no longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._no_uploads.wait()
 
     async def _upload(self, request: web.Request) -> web.Response:
         """Nothing of the body is read before it is known whose it is."""
@@ -121,12 +129,15 @@ class Images:
         if self._uploads[user_id] >= _OF_ONE_USER:
             raise RateLimited(f"At most {_OF_ONE_USER} uploads at once.", retry_after_ms=1000)
         self._uploads[user_id] += 1
+        self._no_uploads.clear()
         try:
             yield
         finally:
             self._uploads[user_id] -= 1
             if not self._uploads[user_id]:
                 del self._uploads[user_id]
+            if not self._uploads:
+                self._no_uploads.set()
 
     async def _body(self, request: web.Request) -> bytes:
         if (request.content_length or 0) > MAX_BYTES:

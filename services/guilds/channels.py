@@ -8,7 +8,7 @@ from typing import Any
 from services.guilds import views
 from services.guilds.categories import MAX_CHANNELS, find_category, next_position
 from services.guilds.edits import differing, must_be_current, once_each, rights_change
-from services.guilds.remains import close_channel
+from services.guilds.remains import close_channel, must_have_deleted
 from services.guilds.standing import Reader, Standing, may_grant, needs, rules_in, standing
 from shared.errors import Conflict, InvalidParams, NotFound
 from shared.ids import new_id
@@ -34,11 +34,14 @@ from shared.protocol.channel import (
     UpdateChannel,
 )
 from shared.protocol.contract import Empty
-from shared.rights import channel_overwrites
+from shared.rights import channel_overwrites, member_rights
 from shared.scopes import channel_scope, server_scope
 from shared.service import Call, Parts, handles
 from shared.sight import sight_changed
 from shared.store import Document, Store
+
+MAX_OVERWRITES = 5000
+"""Of all channels of a server together. Gateways load them all at once."""
 
 
 class Channels:
@@ -70,6 +73,7 @@ class Channels:
             overwrites = _overwrites(here, params.roles or [])
             if overwrites:
                 here.needs(MANAGE_ROLES)
+                await _must_have_room(change, params.server_id, len(overwrites))
                 may_grant(here.rules, overwritten({}, channel_overwrites({"roles": overwrites})))
             if params.category_id:
                 await find_category(change, params.server_id, params.category_id)
@@ -104,6 +108,7 @@ class Channels:
             if "roles" in changed:
                 before = channel_overwrites(channel)
                 may_grant(rules, overwritten(before, channel_overwrites(after)))
+                await _must_have_room(change, scope.id, len(after["roles"]) - len(channel["roles"]))
                 rights_change(change, scope)
                 told["roles_with_access"] = roles_with_access(here.rights, channel_overwrites(after))
             change.update("channels", {"_id": channel["_id"]}, {"$set": {**changed, "rev": after["rev"]}})
@@ -113,7 +118,11 @@ class Channels:
 
     @handles(DELETE_CHANNEL)
     async def delete_channel(self, call: Call, params: DeleteChannel) -> Empty:
-        """The channel goes at once, what was said in it follows."""
+        """The channel goes at once, what was said in it follows.
+
+        Twice is once for who did it, and for who manages the server's channels. Who might have done it by an overwrite
+        alone is told what everybody else is: the overwrites went with the channel.
+        """
         server_id = await _server_of(self._store, params.channel_id, deleted=True)
         scope, own = server_scope(server_id), channel_scope(params.channel_id, server_id)
         async with self._journal.change(call.origin, scope, own) as change:
@@ -121,7 +130,7 @@ class Channels:
             channel = await change.find_one("channels", {"_id": params.channel_id})
             if channel is None:
                 if MANAGE_CHANNELS not in here.rules:
-                    raise NotFound("channel")
+                    await must_have_deleted(change, own, call.user_id, "channel")
                 return Empty()
             needs(rules_in(here, channel), MANAGE_CHANNELS)
             close_channel(change, own)
@@ -185,8 +194,30 @@ async def _changed(change: Change, here: Standing, channel: Document, params: Up
             del wanted["roles"]
     changed = differing(channel, wanted)
     if changed.get("category_id") is not None:
-        await find_category(change, channel["server_id"], changed["category_id"])
+        await _find_seen_category(change, here, changed["category_id"])
     return changed
+
+
+async def _find_seen_category(change: Change, here: Standing, category_id: str) -> None:
+    """Raises NotFound also where it shows no channel to a member who manages only some of them."""
+    server_id = here.server["_id"]
+    await find_category(change, server_id, category_id)
+    if MANAGE_CHANNELS in here.rules:
+        return
+    under = await change.find("channels", {"server_id": server_id, "category_id": category_id}, MAX_CHANNELS)
+    if not views.visible(under, here.rights, member_rights(here.member)):
+        raise NotFound("category")
+
+
+async def _must_have_room(change: Change, server_id: str, more: int) -> None:
+    """Raises Conflict when a server would have too many overwrites with so many more."""
+    counted: list[Document] = [
+        {"$match": {"server_id": server_id}},
+        {"$group": {"_id": None, "number": {"$sum": {"$size": "$roles"}}}},
+    ]
+    found = await change.aggregate("channels", counted, 1) if more > 0 else []
+    if found and found[0]["number"] + more > MAX_OVERWRITES:
+        raise Conflict(f"A server has at most {MAX_OVERWRITES} overwrites in all its channels; take some away first.")
 
 
 def _left(channel: Document, changed: dict[str, Any]) -> dict[str, Any]:
@@ -195,10 +226,20 @@ def _left(channel: Document, changed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overwrites(here: Standing, sent: list[OverwriteParams]) -> list[Document]:
-    """As documents keep them; raises for a role that is not there, or is there twice."""
+    """As documents keep them; raises for a role that is not there, or is there twice.
+
+    A rule that is allowed as well as denied is allowed (`shared/permissions.py`): the denial is not kept.
+    """
     if len({overwrite.role_id for overwrite in sent}) < len(sent):
         raise InvalidParams.of("roles", "names a role twice")
     for overwrite in sent:
         if here.role(overwrite.role_id) is None:
             raise NotFound("role")
-    return [{"role_id": each.role_id, "allow": once_each(each.allow), "deny": once_each(each.deny)} for each in sent]
+    return [
+        {
+            "role_id": each.role_id,
+            "allow": once_each(each.allow),
+            "deny": [rule for rule in once_each(each.deny) if rule not in each.allow],
+        }
+        for each in sent
+    ]

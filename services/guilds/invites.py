@@ -34,7 +34,11 @@ class Invites:
 
     @handles(ADD_INVITE)
     async def add_invite(self, call: Call, params: AddInvite) -> Invite:
-        async with self._journal.change(call.origin) as change:
+        """Nobody is told, so no revision moves; but what it was judged by must still be so when it is there.
+
+        Therefore it writes the server's document, as do another invite, a ban, a kick, a change of rights and the end.
+        """
+        async with self._journal.change(call.origin, server_scope(params.server_id)) as change:
             here = await standing(change, params.server_id, call.user_id)
             here.needs(INVITE_MEMBERS)
             if len(await change.find("invites", _usable(params.server_id), MAX_INVITES)) >= MAX_INVITES:
@@ -49,6 +53,7 @@ class Invites:
                 "expires_date": expires,
             }
             change.insert("invites", invite)
+            change.update("servers", {"_id": params.server_id}, {"$inc": {"invites_made": 1}})
             return change.returns(_view(invite))
 
     @handles(GET_INVITES)

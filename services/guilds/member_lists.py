@@ -42,6 +42,7 @@ BUDGET = 2000
 """Members that one page may look at."""
 
 _AT_A_TIME = 200
+_REPLY_BYTES = 480 << 10
 _MOST_FRIENDS = 1000
 _ORDER = [("name_key", 1), ("user_id", 1)]
 _BY_USER = [("server_id", 1), ("user_id", 1)]
@@ -69,9 +70,19 @@ class _Walk:
 
 @dataclass(slots=True)
 class _Page:
-    members: list[Document]
-    users: dict[str, User]
+    """Its members fit into one reply, beside whatever else is in that."""
+
+    members: list[Member]
     next: Place | None
+    size: int = 0
+
+    def takes(self, member: Member) -> bool:
+        """Takes one more, unless it is full; the first always fits."""
+        self.size += len(member.model_dump_json().encode()) + 1
+        if self.members and self.size > _REPLY_BYTES:
+            return False
+        self.members.append(member)
+        return True
 
 
 class MemberLists:
@@ -90,31 +101,40 @@ class MemberLists:
             if params.since and params.filter is None:
                 changes = await changes_since(snapshot, scope, params.since, head)
             if changes is not None and not sight_changed(changes, call.user_id, here.role_ids):
-                return await self._delta(call, snapshot, here, changes, head.rev)
+                delta = await self._delta(call, snapshot, here, changes, head.rev)
+                if delta is not None:
+                    return delta
             walk = await _walk(snapshot, here, params.filter or MemberFilter())
-            page = await self._page(call, snapshot, walk, after, params.amount)
+            page = await self._page(call, snapshot, here, walk, after, params.amount)
+        _hold(call, page.members)
         return Members(
             rev=head.rev,
-            members=_views(call, here, page.members, page.users),
+            members=page.members,
             next_anchor=_anchor(page.next) if page.next else None,
             total=here.server["num_members"],
         )
 
     async def _delta(
         self, call: Call, snapshot: Snapshot, here: Standing, changes: list[Entry], rev: int
-    ) -> MembersDelta:
+    ) -> MembersDelta | None:
+        """None where all that changed would be too much for one reply."""
         touched = {params["member"]["user"]["id"] for params in happened(changes, "member_added")}
         touched |= {params["user_id"] for params in happened(changes, "member_changed", "member_deleted")}
         query: Filter = {"server_id": here.server["_id"], "user_id": {"$in": sorted(touched)}}
         found = await snapshot.find("members", query, len(touched)) if touched else []
         users = await self._users(call, found)
-        members = _views(call, here, found, users)
-        gone = sorted(touched - {member.user.id for member in members})
-        return MembersDelta(rev=rev, updated=members, deleted=gone)
+        delta = _Page([], None)
+        shown = [_view(here, member, users[member["user_id"]]) for member in found if member["user_id"] in users]
+        if not all(delta.takes(member) for member in shown):
+            return None
+        _hold(call, shown)
+        return MembersDelta(rev=rev, updated=shown, deleted=sorted(touched - {member.user.id for member in shown}))
 
-    async def _page(self, call: Call, snapshot: Snapshot, walk: _Walk, after: Place | None, amount: int) -> _Page:
-        """The next members that pass, as many as are asked for or the budget finds."""
-        page = _Page([], {}, after)
+    async def _page(
+        self, call: Call, snapshot: Snapshot, here: Standing, walk: _Walk, after: Place | None, amount: int
+    ) -> _Page:
+        """The next members that pass, as many as are asked for, or fit, or the budget finds."""
+        page = _Page([], after)
         step = _AT_A_TIME if walk.tests else amount + 1
         looked_at = 0
         while looked_at < BUDGET:
@@ -125,11 +145,11 @@ class MemberLists:
             for member in found:
                 if len(page.members) == amount:
                     return page
-                page.next = member["name_key"], member["user_id"]
                 user = users.get(member["user_id"])
-                if user is not None and all(test(member, user) for test in walk.tests):
-                    page.members.append(member)
-                    page.users[user.id] = user
+                passes = user is not None and all(test(member, user) for test in walk.tests)
+                if user is not None and passes and not page.takes(_view(here, member, user)):
+                    return page
+                page.next = member["name_key"], member["user_id"]
             if len(found) < step:
                 page.next = None
                 return page
@@ -141,12 +161,14 @@ class MemberLists:
         return {user.id: user for user in found}
 
 
-def _views(call: Call, here: Standing, members: list[Document], users: dict[str, User]) -> list[Member]:
-    """Those whose account still exists; the client hears of the users from now on."""
-    shown = [(member, users[member["user_id"]]) for member in members if member["user_id"] in users]
-    for _, user in shown:
-        call.holds(user_scope(user.id).name, user.rev)
-    return [views.member_view(member, user, here.held_by(member)) for member, user in shown]
+def _view(here: Standing, member: Document, user: User) -> Member:
+    return views.member_view(member, user, here.held_by(member))
+
+
+def _hold(call: Call, members: list[Member]) -> None:
+    """The client hears of the users from now on."""
+    for member in members:
+        call.holds(user_scope(member.user.id).name, member.user.rev)
 
 
 async def _walk(snapshot: Snapshot, here: Standing, wanted: MemberFilter) -> _Walk:

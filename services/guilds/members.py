@@ -14,7 +14,7 @@ from shared.errors import Conflict, InvalidParams, NotFound, Unauthenticated
 from shared.journal import Change
 from shared.journal.reader import head_lookup, head_of
 from shared.member_names import named
-from shared.permissions import KICK_MEMBERS, MANAGE_ROLES
+from shared.permissions import KICK_MEMBERS, MANAGE_ROLES, channel_rules
 from shared.profiles import PROFILE, profile
 from shared.protocol.contract import Empty
 from shared.protocol.member import (
@@ -33,7 +33,7 @@ from shared.protocol.member import (
 )
 from shared.protocol.server import Server, ServerAdded, ServerDeleted
 from shared.reading_starts import start_reading
-from shared.rights import member_rights
+from shared.rights import channel_overwrites, member_rights
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document
@@ -109,7 +109,7 @@ class Members:
                 here.must_outrank(member)
             if "roles" in wanted:
                 here.needs(MANAGE_ROLES)
-                _may_have(here, member, wanted["roles"])
+                await _may_have(change, here, member, wanted["roles"])
             must_be_current(member, params.if_rev)
             before = here.held_by(member)
             if "roles" in wanted and set(wanted["roles"]) == set(before):
@@ -155,8 +155,11 @@ def remove_member(change: Change, server_id: str, user_id: str, why: Literal["le
     change.record(self_scope(user_id), ServerDeleted(server_id=server_id, why=why))
 
 
-def _may_have(here: Standing, member: Document, roles: list[str]) -> None:
-    """Raises unless all that is given and taken ranks below the giver, who has every rule of what is given."""
+async def _may_have(change: Change, here: Standing, member: Document, roles: list[str]) -> None:
+    """Raises unless all that is given and taken ranks below the giver, who has every rule of what is given.
+
+    Also those that a channel allows to it: there the giver must have them.
+    """
     if len(set(roles)) < len(roles):
         raise InvalidParams.of("changes.roles", "names a role twice")
     if here.server["everyone_id"] in roles:
@@ -169,6 +172,12 @@ def _may_have(here: Standing, member: Document, roles: list[str]) -> None:
         here.must_outrank_role(role_id, role["position"])
         if role_id not in before:
             may_grant(here.rules, role["rules"])
+    given = set(roles) - before
+    naming = {"server_id": here.server["_id"], "roles.role_id": {"$in": sorted(given)}}
+    for channel in await change.find("channels", naming, MAX_CHANNELS) if given else []:
+        overwrites = channel_overwrites(channel)
+        own = channel_rules(here.rights, member_rights(here.member), overwrites)
+        may_grant(own, {rule for role_id in given & overwrites.keys() for rule in overwrites[role_id].allow})
 
 
 async def must_have_room(change: Change, user_id: str) -> None:
@@ -196,10 +205,16 @@ async def find_profile(reader: Reader, user_id: str) -> Document:
 
 
 async def find_user(change: Change, user_id: str) -> Document:
-    """Who is to become a member. Their document is written, so that a rename at the same moment conflicts with it."""
-    user = await change.find_one("users", {"_id": user_id}, projection=PROFILE)
-    if user is None or user.get("deleted"):
-        raise Unauthenticated("This account no longer exists.")
+    """Who is to become a member, by their own wish: so that a rename at the same moment conflicts with it."""
+    try:
+        return await touch_user(change, user_id)
+    except NotFound:
+        raise Unauthenticated("This account no longer exists.") from None
+
+
+async def touch_user(change: Change, user_id: str) -> Document:
+    """An account that this change needs as it is: writing it conflicts with its deletion. Raises NotFound."""
+    user = await find_profile(change, user_id)
     change.update("users", {"_id": user_id}, {"$inc": {"joins": 1}})
     return user
 

@@ -13,13 +13,13 @@ from services.guilds.members import (
     is_banned,
     must_have_room,
     new_member,
+    touch_user,
 )
-from services.guilds.remains import close_server
+from services.guilds.remains import close_server, must_have_deleted
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
 from shared.ids import new_id
 from shared.images import must_be_uploaded
-from shared.journal import Change
 from shared.journal.entry import Entry, happened
 from shared.journal.reader import changes_since, head_within
 from shared.permissions import EVERYONE_RULES, MANAGE_SERVER
@@ -46,7 +46,7 @@ from shared.protocol.server import (
 from shared.protocol.server import (
     Servers as ServerList,
 )
-from shared.scopes import Scope, channel_scope, self_scope, server_scope
+from shared.scopes import channel_scope, self_scope, server_scope
 from shared.service import Call, Parts, handles
 from shared.sight import sight_changed
 from shared.store import Document, Snapshot
@@ -125,6 +125,7 @@ class Servers:
             written = {**changed, "rev": rev}
             if "owner_id" in changed:
                 await find_member(change, params.server_id, changed["owner_id"])
+                await touch_user(change, changed["owner_id"])
                 written["perm_rev"] = rev
             change.update("servers", {"_id": params.server_id}, {"$set": written})
             change.record(scope, ServerUpdated(server_id=params.server_id, changes=changed, was=here.server["rev"]))
@@ -136,7 +137,7 @@ class Servers:
         scope = server_scope(params.server_id)
         async with self._journal.change(call.origin, scope) as change:
             if await change.find_one("servers", {"_id": params.server_id}) is None:
-                await _must_have_deleted(change, scope, call.user_id)
+                await must_have_deleted(change, scope, call.user_id, "server")
                 return Empty()
             here = await standing(change, params.server_id, call.user_id)
             if not here.is_owner:
@@ -197,13 +198,6 @@ async def _servers_delta(snapshot: Snapshot, user_id: str, changes: list[Entry],
     servers = await snapshot.find("servers", {"_id": {"$in": sorted(ids)}}, MAX_SERVERS)
     updated = [views.server_listing(server) for server in sorted(servers, key=lambda server: server["_id"])]
     return ServersDelta(rev=rev, updated=updated, deleted=sorted(touched - {each.id for each in updated}))
-
-
-async def _must_have_deleted(change: Change, scope: Scope, user_id: str) -> None:
-    """Deleting twice is deleting once; to all but who did it there is no such server. A scope's last entry stays."""
-    last = await change.find_one("journal", {"scope": scope.name}, sort=[("rev", -1)])
-    if last is None or last["by"].get("user") != user_id:
-        raise NotFound("server")
 
 
 async def _server_ids(snapshot: Snapshot, user_id: str) -> set[str]:

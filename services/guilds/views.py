@@ -17,6 +17,7 @@ from shared.permissions import (
 from shared.protocol.account import User
 from shared.protocol.category import Category
 from shared.protocol.channel import CategoryListing, Channel, ChannelListing, ChannelPlace, Overwrite
+from shared.protocol.internal import BareChannel
 from shared.protocol.member import Member
 from shared.protocol.role import Role
 from shared.protocol.server import Me, Server, ServerListing, ServerPreview
@@ -116,8 +117,8 @@ def member_view(member: Document, user: User, roles: list[str]) -> Member:
     return Member(user=user, roles=roles, nick=member["nick"], joined_date=member["joined_date"], rev=member["rev"])
 
 
-def channel_view(channel: Document, rights: ServerRights, last_message_id: int) -> Channel:
-    return Channel(
+def bare_channel(channel: Document, last_message_id: int) -> BareChannel:
+    return BareChannel(
         id=channel["_id"],
         server_id=channel["server_id"],
         name=channel["name"],
@@ -125,7 +126,11 @@ def channel_view(channel: Document, rights: ServerRights, last_message_id: int) 
         category_id=channel["category_id"],
         position=channel["position"],
         roles=[Overwrite(**overwrite) for overwrite in channel["roles"]],
-        roles_with_access=roles_with_access(rights, channel_overwrites(channel)),
         last_message_id=last_message_id,
         rev=channel["rev"],
     )
+
+
+def channel_view(channel: Document, rights: ServerRights, last_message_id: int) -> Channel:
+    access = roles_with_access(rights, channel_overwrites(channel))
+    return Channel(**dict(bare_channel(channel, last_message_id)), roles_with_access=access)

@@ -27,7 +27,8 @@ async def must_be_acquainted(store: Store, user_id: str, others: list[str]) -> N
         raise Forbidden("You can write to friends, and to people with whom you share a server.")
 
 
-async def blockers(change: Change, pair: list[str]) -> list[str]:
-    """Who of the two blocks the other."""
+async def settled_blockers(change: Change, pair: list[str]) -> list[str]:
+    """Who of the two blocks the other. It stays so until the change is made: a block writes the same documents."""
+    change.update_all("users", {"_id": {"$in": pair}}, {"$inc": {"directs": 1}})
     query = {"user_id": {"$in": pair}, "other_id": {"$in": pair}, "state": "blocked"}
     return sorted(each["user_id"] for each in await change.find("friends", query, 2))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.messages.acquaintance import blockers, must_be_acquainted
+from services.messages.acquaintance import must_be_acquainted, settled_blockers
 from services.messages.direct_sight import PAIR, people_in
 from services.messages.opening import (
     direct_scope,
@@ -79,7 +79,7 @@ class Directs:
                 "_id": new_id(),
                 "users": people,
                 "key": ":".join(people),
-                "blocked_by": await blockers(change, people) if len(people) == PAIR else [],
+                "blocked_by": await settled_blockers(change, people) if len(people) == PAIR else [],
                 "open": {call.user_id: {"start": 0, "rev": change.rev(mine)}},
                 "left": [],
                 "stamp": 0,

@@ -77,6 +77,10 @@ class Pair:
             my_id, key = self.me.user["_id"], pair_key(self.me.user["_id"], self.other.user["_id"])
             how = "$addToSet" if mine == "blocked" else "$pull"
             self.change.update_all("directs", {"key": key}, {how: {"blocked_by": my_id}})
+            # Written even if nothing else of theirs is: a channel that is just being made, with who blocks in it, or
+            # the end of an account, may rest on what is changed here.
+            both = {"_id": {"$in": [my_id, self.other.user["_id"]]}}
+            self.change.update_all("users", both, {"$inc": {"blocks": 1}})
 
     def as_mine(self, state: FriendState, rev: int) -> Friend:
         return self._shown(self.me, self.other, state, rev)

@@ -85,7 +85,7 @@ class OverwriteParams(Params):
     deny: Rules = Field(default_factory=list)
 
 
-Overwrites = Annotated[list[OverwriteParams], Field(max_length=250)]
+Overwrites = Annotated[list[OverwriteParams], Field(max_length=100)]
 
 
 class AddChannel(Params):

@@ -7,6 +7,14 @@ from typing import ClassVar
 from shared.protocol.contract import Event
 
 
+class Reconnect(Event):
+    """This gateway goes away: in so many milliseconds it closes the connection with 1012. Each has its own time."""
+
+    scoped: ClassVar[bool] = False
+
+    after_ms: int
+
+
 class Resumed(Event):
     """What was missed has been told; from here on events are new."""
 

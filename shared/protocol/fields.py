@@ -13,7 +13,9 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 """An opaque id. Any text may be asked for: what is no id simply does not exist."""
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)]
-Description = Annotated[str, StringConstraints(max_length=1000)]
+Description = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
+"""Of several lines, perhaps; other control characters would take six bytes each in JSON."""
+
 Content = Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.]{2,32}$")]
 DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_NO_CONTROL)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from shared.protocol.category import Category
-from shared.protocol.channel import Channel
+from shared.protocol.channel import Overwrite
 from shared.protocol.contract import Entity, Method, NoParams, Params
 
 
@@ -56,10 +56,24 @@ class GetServerView(Params):
     server_id: str
 
 
+class BareChannel(Entity):
+    """A channel without `roles_with_access`: that follows from the rest, and would be most of a large server."""
+
+    id: str
+    server_id: str
+    name: str
+    description: str | None
+    category_id: str | None
+    position: float
+    roles: list[Overwrite]
+    last_message_id: int
+    rev: int
+
+
 class ChannelView(Entity):
     """A channel, and where its own scope stands."""
 
-    channel: Channel
+    channel: BareChannel
     head: int
 
 

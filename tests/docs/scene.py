@@ -6,7 +6,7 @@ and the same each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.client import Client, Event, RpcError
@@ -51,6 +51,11 @@ class Scene:
         await self._told(heard or {}, f"{who}: {method}")
         self.steps.append({"aside": result})
         return result
+
+    async def happens(self, title: str, heard: Mapping[str, str], what: Callable[[], None]) -> None:
+        """What nobody of the story asked for."""
+        what()
+        self.steps.append({"title": title, "heard": await self._told(heard, title)})
 
     async def refused(self, title: str, who: str, method: str, **params: Any) -> RpcError:
         """One request that is refused, and changes nothing."""

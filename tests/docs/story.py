@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from signal import SIGTERM
+
 from tests.docs.scene import Scene
 from tests.rig import System
 
-ENV = {"gateway": {"USERS_PER_CONNECTION": "3", "STATUS_GRACE": "3600"}}
-"""So that a fourth user makes a connection forget the first, and that nobody goes offline in between."""
+ENV = {"gateway": {"USERS_PER_CONNECTION": "3", "DRAIN_SECONDS": "10", "STATUS_GRACE": "3600"}}
+"""So that a fourth user makes a connection forget the first, that who is told to reconnect has the usual time, and
+that nobody goes offline in between.
+"""
 
 PASSWORD = "correct horse"
 
@@ -333,6 +337,15 @@ async def farewells(scene: Scene) -> None:
     await scene.play("Ann withdraws the invite", "ann", "delete_invite", **here, code=at["invite"])
 
 
+async def going_away(scene: Scene) -> None:
+    """Eve alone is on the gateway that is stopped, so her time is the last there is."""
+    await scene.enter("eve", 1)
+    await scene.happens(
+        "Eve's gateway goes away", {"reconnect": "eve"}, lambda: scene.system.signal("gateway-1", SIGTERM)
+    )
+    await scene.leave("eve")
+
+
 async def endings(scene: Scene) -> None:
     at = scene.places
     here = {"server_id": at["server"]}
@@ -354,5 +367,5 @@ async def endings(scene: Scene) -> None:
 
 ACTS = (
     accounts, servers, categories, channels, roles, members, messages, reactions, reading, direct_channels, users,
-    coming_back, friends, farewells, endings,
+    coming_back, friends, farewells, going_away, endings,
 )  # fmt: skip

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
+
 from docs.contracts import public_events, public_methods
 from tests.docs.coverage import problems
-from tests.docs.rows import rows
+from tests.docs.rows import PATH, rows
+
+ROOT = PATH.parents[2]
+
+
+@pytest.mark.slow
+def test_every_row_is_shown_by_a_test() -> None:
+    """As `make protocol-coverage` does, in a process of its own: pytest can't collect within itself."""
+    argv = [sys.executable, "-m", "tests.docs.coverage"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, "0 problems\n"), done.stderr
 
 
 def test_all_that_is_built_is_a_row() -> None:

@@ -202,7 +202,8 @@ def test_images_being_decoded_fit_into_memory() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_it_is_given_the_time_that_it_needs_to_stop(part: str) -> None:
     before = main_container(deployment(part)).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    assert pod(deployment(part))["terminationGracePeriodSeconds"] > before + longest_stop(part) + 2
+    longest = longest_stop(part, check_settings(image_environment() | pod_environment(deployment(part))))
+    assert pod(deployment(part))["terminationGracePeriodSeconds"] > before + longest + 2
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -92,7 +92,7 @@ class Intrigues:
         self._words = Words()
         self._server = Server(0, "")
         self._id = ""
-        self._invite = ""
+        self._code = ""
         self._messages: list[tuple[str, int, int]] = []
         self._paused: list[asyncio.Task[None]] = []
         self._numbers = itertools.count(1)
@@ -118,9 +118,9 @@ class Intrigues:
         channel_id = await general(self._clients[0], self._id)
         self._server = Server(0, everyone["id"], {everyone["id"]: frozenset(everyone["rules"])}, {0: set()})
         self._server.channels[channel_id] = Channel(None, {}, {})
-        self._invite = (await owner("add_invite", **ids))["code"]
+        self._code = (await owner("add_invite", **ids))["code"]
         for user in (1, 2):
-            await self._clients[user].call("join_server", invite=self._invite)
+            await self._clients[user].call("join_server", invite=self._code)
             self._server.members[user] = set()
 
     async def end(self) -> None:
@@ -346,7 +346,7 @@ class Intrigues:
             self._server.members[user] = set(roles)
 
     async def _join(self, step: Step) -> None:
-        if await self._try(step.user, "join_server", invite=self._invite):
+        if await self._try(step.user, "join_server", invite=self._code):
             self._server.members.setdefault(step.user, set())
 
     async def _leave(self, step: Step) -> None:

@@ -76,7 +76,13 @@ COLOR = text(32, "a\nb", shortest=0)
 RULES = Field((list,), (["fly"], [1], [None], ["view_channel"] * 51), fine=([],))
 OVERWRITES = Field(
     (),
-    ([{"allow": []}], [{"role_id": 1}], [{"role_id": "x", "allow": ["fly"]}], [{"role_id": "x", "more": 1}]),
+    (
+        [{"allow": []}],
+        [{"role_id": 1}],
+        [{"role_id": "x", "allow": ["fly"]}],
+        [{"role_id": "x", "more": 1}],
+        [{"role_id": "x"}] * 101,
+    ),
     required=False,
     fine=([],),
 )
@@ -87,7 +93,7 @@ FILTER = Field(
     fine=({},),
 )
 ANCHOR = text(512, required=False)
-DESCRIPTION = text(1000, shortest=0, required=False)
+DESCRIPTION = text(1000, "a\x00b", "a\x1bb", shortest=0, required=False)
 
 BAD_CHANGES: list[dict[str, Any]] = [
     *(operator for operator in OPERATORS if isinstance(operator, dict)),

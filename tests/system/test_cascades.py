@@ -122,4 +122,14 @@ async def test_another_goes_on_where_a_worker_died(store: Store, monkeypatch: py
     assert left, "it was done before it could be interrupted"
     async with working(store, "three") as third:
         await until_left(store)
-    assert len(third.order) == left
+    # What the worker had sent when it died may have been done after the count.
+    assert left - 1 <= len(third.order) <= left
+
+
+async def test_many_long_ones_have_their_turns(store: Store) -> None:
+    names = [f"{number}" for number in range(45)]
+    for name in names:
+        await leave(store, name, 4)
+    async with working(store, "one") as counting:
+        await until_left(store)
+    assert sorted(counting.order[: len(names)]) == sorted(names)

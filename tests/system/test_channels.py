@@ -49,6 +49,47 @@ def shape(listed: dict[str, Any]) -> list[tuple[str | None, list[str]]]:
     return [(each["name"], [channel["name"] for channel in each["channels"]]) for each in listed["categories"]]
 
 
+async def manager_of_one(room: Room) -> None:
+    """The member manages the room's channel, by its overwrite, and no other."""
+    role = await promote(room)
+    await overwrite(room, role["id"], ["manage_channels"], [])
+
+
+async def test_a_channel_goes_into_no_category_that_one_does_not_see(people: People) -> None:
+    room = await people.room()
+    closed, open_ = await category(room, "closed"), await category(room, "open")
+    everyone = {"role_id": await everyone_id(room.owner, room.server_id), "allow": [], "deny": ["view_channel"]}
+    named = {"server_id": room.server_id, "name": "x"}
+    await room.owner.call("add_channel", **named, category_id=closed["id"], roles=[everyone])
+    await room.owner.call("add_channel", **named, category_id=open_["id"])
+    await manager_of_one(room)
+
+    async def move(category_id: str) -> Any:
+        return await room.member.call(
+            "update_channel", channel_id=room.channel_id, changes={"category_id": category_id}
+        )
+
+    unseen, missing = await refused(move(closed["id"])), await refused(move(NOWHERE))
+    assert (unseen.code, unseen.message, unseen.data) == (missing.code, missing.message, missing.data)
+    assert unseen.reason == "not_found"
+    assert (await move(open_["id"]))["category_id"] == open_["id"]
+
+
+async def test_who_manages_a_channel_alone_deletes_it_twice(people: People) -> None:
+    room = await people.room()
+    await manager_of_one(room)
+    for _ in range(2):
+        assert await room.member.call("delete_channel", channel_id=room.channel_id) == {}
+        assert await room.owner.call("delete_channel", channel_id=room.channel_id) == {}
+
+
+async def test_what_is_allowed_and_denied_is_allowed(people: People) -> None:
+    room = await people.room()
+    role = await promote(room)
+    changed = await overwrite(room, role["id"], ["view_channel"], ["view_channel", "add_reactions"])
+    assert changed["roles"] == [{"role_id": role["id"], "allow": ["view_channel"], "deny": ["add_reactions"]}]
+
+
 @pytest.mark.protocol("update_channel", "channel_updated")
 async def test_update_channel(system: System, people: People) -> None:
     room = await people.room()
@@ -469,6 +510,27 @@ async def test_a_server_has_at_most_500_channels(system: System, people: People)
     assert (refusal.code, refusal.reason) == (4090, "conflict")
     await room.owner.call("delete_channel", channel_id=made["id"])
     assert await room.owner.call("add_channel", server_id=room.server_id, name="again")
+
+
+async def test_a_server_has_at_most_5000_overwrites(system: System, people: People) -> None:
+    room = await people.room()
+    role = await promote(room)
+    mine = {"role_id": role["id"], "allow": ["view_channel"], "deny": []}
+    first = system.db.channels.find_one({"_id": room.channel_id}) or {}
+    ghosts = [{**mine, "role_id": f"{number}"} for number in range(100)]
+    full = [{**first, "_id": f"{room.server_id}.{number}", "roles": ghosts} for number in range(50)]
+    full[0]["roles"] = ghosts[1:]
+    system.db.channels.insert_many(full)
+    named = {"server_id": room.server_id, "name": "x"}
+    made = await room.owner.call("add_channel", **named, roles=[mine])
+    assert (await refused(room.owner.call("add_channel", **named, roles=[mine]))).reason == "conflict"
+    assert (await refused(overwrite(room, role["id"], ["view_channel"], []))).reason == "conflict"
+    changed = await room.owner.call(
+        "update_channel", channel_id=made["id"], changes={"roles": [{**mine, "deny": ["add_reactions"]}]}
+    )
+    assert changed["roles"][0]["deny"] == ["add_reactions"]
+    await room.owner.call("update_channel", channel_id=made["id"], changes={"roles": []})
+    assert (await overwrite(room, role["id"], ["view_channel"], []))["roles"] == [mine]
 
 
 async def test_two_devices_at_once_lose_nothing(system: System, people: People) -> None:

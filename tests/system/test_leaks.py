@@ -1,7 +1,8 @@
 """Nobody hears what it may not see, by whatever way, and all hear what they may; whoever lags behind.
 
 Random steps by four users with five devices over two gateways and two of each service: roles, overwrites, categories,
-members, bans, owners, messages, and devices that go and come back. Now and then a process stands still for a moment.
+members, bans, owners, messages, reactions, typing, nicks, invites, questions, and devices that go and come back. Now
+and then a process stands still for a moment.
 A plain model says who sees what. Each name and each text has a word of its own: in whatever frame it comes, its hearer
 must have been allowed to see its place. Each coming into sight of a channel and each going out of it is one event.
 """
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.rig import SERVICES, System
-from tests.system.intrigues import KINDS, Intrigues, Step
+from tests.system.intrigues import Step
+from tests.system.pryings import KINDS, Pryings
 
 STEPS = st.builds(
     Step,
@@ -38,7 +40,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._runner = asyncio.Runner()
-        self._intrigues = Intrigues(self.system, self.directory)
+        self._intrigues = Pryings(self.system, self.directory)
         try:
             self._runner.run(self._intrigues.begin())
         except BaseException:

@@ -176,6 +176,40 @@ async def test_odd_anchors_are_refused(people: People) -> None:
         assert (await refused(page(room.owner, room.server_id, anchor=odd))).fields == {"anchor"}
 
 
+def decorated(system: System, room: Room, number: int) -> list[str]:
+    """Members with 249 roles each; their ids in the order of the list, after all others."""
+    roles = [f"{room.server_id}{role:03}" for role in range(249)]
+    fields = {"server_id": room.server_id, "name": "x", "color": "", "rules": [], "position": 1, "rev": 1}
+    system.db.roles.insert_many({**fields, "_id": role_id} for role_id in roles)
+    ids = [f"{room.server_id}.{each:03}" for each in range(number)]
+    user = {"display_name": "zz", "image": None, "status": "online", "status_text": None, "rev": 1}
+    system.db.users.insert_many({**user, "_id": each, "name": each} for each in ids)
+    joined = (system.db.members.find_one({"server_id": room.server_id}) or {})["joined_date"]
+    member = {"server_id": room.server_id, "roles": roles, "joined_date": joined, "rev": 1}
+    system.db.members.insert_many({**member, **named(None, each, "zz"), "user_id": each} for each in ids)
+    return ids
+
+
+async def test_a_page_is_never_too_large_for_a_reply(system: System, people: People) -> None:
+    room = await people.room()
+    since = (await page(room.owner, room.server_id))["rev"]
+    ids = decorated(system, room, 100)
+    found: list[str] = []
+    anchor, pages = None, 0
+    while anchor is not None or not pages:
+        shown = await page(room.owner, room.server_id, 100, anchor)
+        found += [member["user"]["id"] for member in shown["members"]]
+        anchor, pages = shown["next_anchor"], pages + 1
+    assert found[2:] == ids
+    assert pages == 2
+    calls = [
+        room.owner.call("update_member", server_id=room.server_id, user_id=each, changes={"nick": "zz"}) for each in ids
+    ]
+    await asyncio.gather(*calls)
+    again = await room.owner.call("get_server_members", server_id=room.server_id, amount=100, since=since)
+    assert (again["full"], len(again["members"]) < 100) == (True, True)
+
+
 LARGE = 100_000
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client
+from tests.pictures import flag, saved
 from tests.rig import (
     People,
     Person,
@@ -22,6 +23,7 @@ from tests.rig import (
     promote,
     refused,
 )
+from tests.web import Web
 
 MEMBER = {"user", "roles", "nick", "joined_date", "rev"}
 
@@ -350,9 +352,9 @@ async def test_an_invite_of_another_server_stays(people: People) -> None:
 
 
 @pytest.mark.protocol("update_server", "server_updated")
-async def test_update_server(system: System, people: People) -> None:
+async def test_update_server(system: System, people: People, web: Web) -> None:
     room = await people.room()
-    changes = {"name": "Coffee house", "description": "Hot"}
+    changes = {"name": "Coffee house", "description": "Hot", "image": await web.upload(saved(flag(64, 64), "PNG"))}
     changed = await room.owner.call("update_server", server_id=room.server_id, changes=changes)
     assert {name: changed[name] for name in changes} == changes
     assert changed["me"] == (await room.owner.call("get_server", server_id=room.server_id))["me"]

@@ -245,6 +245,33 @@ async def test_nobody_grants_what_they_lack(people: People) -> None:
     assert made["rules"] == ["kick_members"]
 
 
+async def test_nobody_gives_what_they_lack_in_a_channel(people: People) -> None:
+    """A role may have little in the server, and more where a channel names it."""
+    room = await people.room()
+    await promote(room, "manage_roles", position=10)
+    helper = await add(room)
+    all_of = await everyone(room)
+    roles = [
+        {"role_id": all_of["id"], "allow": [], "deny": ["view_channel"]},
+        {"role_id": helper["id"], "allow": ["view_channel", "manage_messages"], "deny": []},
+    ]
+    hidden = await room.owner.call("add_channel", server_id=room.server_id, name="hidden", roles=roles)
+    mine = (await room.member.call("get_server", server_id=room.server_id))["me"]["roles"]
+    carl = await people.register("carl")
+    await join(room.owner, await people.connect(carl, 1), room.server_id)
+    for user_id, wanted in ((room.member_is.id, [*mine, helper["id"]]), (carl.id, [helper["id"]])):
+        named = {"server_id": room.server_id, "user_id": user_id, "changes": {"roles": wanted}}
+        assert (await refused(room.member.call("update_member", **named))).data["needs"] == "manage_messages"
+    # What is taken is not given; and what the giver has there may be.
+    named = {"server_id": room.server_id, "user_id": carl.id}
+    await room.owner.call("update_member", **named, changes={"roles": [helper["id"]]})
+    assert (await room.member.call("update_member", **named, changes={"roles": []}))["roles"] == []
+    theirs = {"role_id": mine[0], "allow": ["view_channel", "manage_messages"], "deny": []}
+    await room.owner.call("update_channel", channel_id=hidden["id"], changes={"roles": [*roles, theirs]})
+    given = await room.member.call("update_member", **named, changes={"roles": [helper["id"]]})
+    assert given["roles"] == [helper["id"]]
+
+
 async def test_a_role_of_another_server_is_none_here(people: People) -> None:
     room, other = await people.room(), await people.room()
     foreign = await add(other)

@@ -316,7 +316,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(7200)
 def test_every_cache_equals_a_fresh_read_of_the_structure(system: System) -> None:
     on_this_system = type("OnThisSystem", (Machine,), {"system": system})
     fewer = settings(max_examples=max(1, settings().max_examples // 3))

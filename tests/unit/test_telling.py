@@ -14,7 +14,7 @@ from shared.journal.entry import Entry
 from shared.protocol.category import Category
 from shared.protocol.channel import Channel
 from shared.protocol.contract import Audience
-from shared.protocol.internal import ChannelView, ServerView
+from shared.protocol.internal import BareChannel, ChannelView, ServerView
 from shared.scopes import channel_scope, server_scope, user_scope
 
 EVERYONE, ROLE = "everyone", "role"
@@ -57,6 +57,10 @@ def channel(channel_id: str, *roles: tuple[str, list[str], list[str]]) -> Channe
     )
 
 
+def bare(each: Channel) -> BareChannel:
+    return BareChannel.model_validate(each.model_dump(exclude={"roles_with_access"}))
+
+
 def sight(*channels: Channel) -> ServerSight:
     """A server at revision 7 of `owner`, in which `ann` has no role."""
     view = ServerView(
@@ -65,7 +69,7 @@ def sight(*channels: Channel) -> ServerSight:
         everyone_id=EVERYONE,
         roles={EVERYONE: ["view_channel"], ROLE: []},
         categories=[Category(id="cat", name="Private", position=0, rev=1)],
-        channels=[ChannelView(channel=each, head=3) for each in channels],
+        channels=[ChannelView(channel=bare(each), head=3) for each in channels],
     )
     made = ServerSight("s", view)
     made.admit("ann", [], 7)

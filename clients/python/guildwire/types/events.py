@@ -21,6 +21,12 @@ from guildwire.types.entities import (
 )
 
 
+class ReconnectEvent(TypedDict):
+    """This gateway goes away: in so many milliseconds it closes the connection with 1012. Each has its own time."""
+
+    after_ms: int
+
+
 class ResumedEvent(TypedDict):
     """What was missed has been told; from here on events are new."""
 
