@@ -110,8 +110,18 @@ class Services:
 
     def _identify(self, params: Params, _user: str) -> tuple[Any, ...]:
         user = params["token"]
-        profile = {"id": user, "name": user, "display_name": user, "image": None, "status_text": None, "rev": 1}
-        return ({"user": {**profile, "status": "online"}, "session_id": f"of {user}", "epoch": "1"},)
+        return ({"user": _profile(user), "session_id": f"of {user}", "epoch": "1"},)
+
+    # Nobody's status changes here: every lease stands.
+
+    def _keep_lease(self, _params: Params, _user: str) -> tuple[Any, ...]:
+        return ({"stands": True},)
+
+    def _enter_user(self, params: Params, _user: str) -> tuple[Any, ...]:
+        return ({"stands": True, "user": _profile(params["user_id"])},)
+
+    def _report_users(self, _params: Params, _user: str) -> tuple[Any, ...]:
+        return ({"stands": True},)
 
     def _check_sessions(self, _params: Params, _user: str) -> tuple[Any, ...]:
         return ({"session_ids": []},)
@@ -128,3 +138,8 @@ class Services:
             return NotFound(scope.partition(":")[0]).wire(), None, "error"
         rev = self._rev(scope, state)
         return {"rev": rev}, {scope: rev}
+
+
+def _profile(user: str) -> dict[str, Any]:
+    profile = {"id": user, "name": user, "display_name": user, "image": None, "status_text": None, "rev": 1}
+    return {**profile, "status": "online"}
