@@ -102,7 +102,7 @@ class Entrance:
         self._interest.follow(mine, memberships.position)
         connection.directs = set(memberships.directs)
         async with self._visibility.servers.loaded(memberships.servers):
-            await self._admit(connection, memberships)
+            memberships = await self._admit(connection, memberships)
             found = Sorted()
             if params.resume is not None:
                 come_to = {server_id: each.rev for server_id, each in memberships.servers.items()}
@@ -131,15 +131,17 @@ class Entrance:
         }
         return memberships.model_copy(update={"servers": servers})
 
-    async def _admit(self, connection: Connection, memberships: Memberships) -> None:
-        """From here on it is known what the user sees of each server. Who has left one meanwhile will be told so."""
-        missing = memberships.servers
+    async def _admit(self, connection: Connection, memberships: Memberships) -> Memberships:
+        """From here on it is known what the user sees of each server; one that was left meanwhile is none of theirs."""
+        servers, missing = dict(memberships.servers), memberships.servers
         for _ in range(_ASKED_AT_MOST):
             admit = self._visibility.admit
             missing = {name: each for name, each in missing.items() if not admit(connection, name, each)}
             if not missing:
-                return
+                return memberships.model_copy(update={"servers": servers})
             anew = await self._upstream.call(GET_MEMBERSHIPS, NoParams(), connection.user_id)
+            for left in missing.keys() - anew.servers.keys():
+                del servers[left]
             missing = {name: anew.servers[name] for name in missing if name in anew.servers}
         raise Unavailable
 

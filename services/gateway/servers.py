@@ -7,7 +7,6 @@ keep that current.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -25,7 +24,6 @@ from shared.telemetry import logger
 
 _PAUSE_MOST = 1.0
 _LOADS_AT_ONCE = 32
-_LOADED_WITHIN = 1.5
 
 
 @dataclass(slots=True)
@@ -132,17 +130,12 @@ class LocalServers:
 
     @asynccontextmanager
     async def loaded(self, server_ids: Iterable[str]) -> AsyncIterator[None]:
-        """While in it, the views of these servers are here and are not let go: of those that exist.
-
-        One that can't be had in time holds up nobody: who is in it hears of it as soon as it is here.
-        """
+        """While in it, the views of these servers are here, of those that exist, and are not let go."""
         servers = [self.load(server_id) for server_id in server_ids]
         for server in servers:
             server.awaited += 1
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOADED_WITHIN):
-                    await asyncio.gather(*(server.loaded.wait() for server in servers))
+            await asyncio.gather(*(server.loaded.wait() for server in servers))
             yield
         finally:
             for server in servers:

@@ -256,8 +256,9 @@ class Client:
         due = self._oracle.next_visible(entry.scope, position.rev, self.user_id, self.positions)
         if position.exact and due is not None and due.rev < entry.rev:
             self._world.fail(f"{self.name} is told of {entry.scope}@{entry.rev}, but its next is {due.rev}")
-        position.rev = max(position.rev, entry.rev)
-        position.known = max(position.known, entry.rev)
+        if due is None or due.rev > entry.rev:  # else what the entry itself says is still to come
+            position.rev = max(position.rev, entry.rev)
+            position.known = max(position.known, entry.rev)
         self._move("channel_added", params)
 
     def _check_place(self, entry: Committed) -> None:

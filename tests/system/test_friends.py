@@ -263,7 +263,7 @@ async def test_get_friends_tells_what_changed_since(two: Two, people: People) ->
 
 def _fill(two: Two, number: int, state: str, side: Callable[[str], dict[str, str]], **profile: Any) -> None:
     """Rows with users who exist, `number` of them."""
-    ids = [f"{index:024x}" for index in range(number)]
+    ids = [f"{index + 1:024x}" for index in range(number)]
     template = two.system.db.users.find_one({"_id": two.bob.id}) or {}
     users = [{**template, **profile, "_id": user_id, "name": f"{two.ann.id}.{user_id}"} for user_id in ids]
     two.system.db.users.delete_many({"_id": {"$in": ids}})
@@ -285,7 +285,7 @@ async def test_a_list_too_large_for_a_reply_comes_in_pages(two: Two) -> None:
         pages += 1
         page = await two.mine.client.call("get_friends", anchor=page["next_anchor"])
     assert pages > 1
-    assert listed == [f"{index:024x}" for index in range(MOST)]
+    assert listed == [f"{index + 1:024x}" for index in range(MOST)]
 
 
 async def test_a_full_list_takes_nobody_more(two: Two) -> None:
@@ -297,7 +297,7 @@ async def test_a_full_list_takes_nobody_more(two: Two) -> None:
     # A block needs no room at the other's: it holds although their list does not tell.
     await two.act("block", other=True)
     assert two.stored() == (None, "blocked")
-    await two.mine.client.call("delete_friend", user_id=f"{0:024x}")
+    await two.mine.client.call("delete_friend", user_id=f"{1:024x}")
     assert (await refused(two.act("add"))).reason == "forbidden"
     assert (await refused(two.act("accept"))).reason == "not_found"
     await two.act("delete", other=True)
