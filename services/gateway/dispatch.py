@@ -314,7 +314,7 @@ class Dispatcher:
             feeds = [feed for feed in self._connection.feeds if feed.scope.kind == "server"]
         else:
             feeds = [feed for name in scopes if (feed := self._parts.interest.feed(name)) is not None]
-        return {feed.scope.name: feed.place_of(self._connection) or 0 for feed in feeds}
+        return {feed.scope.name: self._parts.entrance.place_of(self._connection, feed) for feed in feeds}
 
     def _reads(self, request: Incoming) -> list[str]:
         """The scope whose events must wait for this request's reply."""

@@ -12,6 +12,7 @@ from services.gateway.connection import Connection
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.lease import Lease
+from services.gateway.ordering import Feed
 from services.gateway.resumption import Resumption, Sorted
 from services.gateway.servers import Arrival
 from services.gateway.sessions import Sessions
@@ -89,6 +90,10 @@ class Entrance:
                 found.stale.append(name)
         self._hear_users(connection, found)
         return Resumed(current=found.current, stale=found.stale, gone=found.gone)
+
+    def place_of(self, connection: Connection, feed: Feed[Connection]) -> int:
+        """How far the connection has been told of a scope, or will be held to have been; 0 for not at all."""
+        return self._visibility.place_of(connection, feed)
 
     def leave(self, connection: Connection) -> None:
         """The socket is closed: nothing is told to it any more."""

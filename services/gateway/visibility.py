@@ -86,6 +86,13 @@ class Visibility:
         server = self.servers.get(server_id)
         return server is not None and (server.feed is None or server.feed.last < rev)
 
+    def place_of(self, connection: Connection, feed: Feed[Connection]) -> int:
+        """The last revision it has been told of; in a channel that it does not hear yet, that from which it will."""
+        place = feed.place_of(connection)
+        if place is None and (server := self.servers.get(feed.scope.within)) and connection in server.entering:
+            place = server.entering[connection].channels.get(feed.scope.id)
+        return place or 0
+
     def last_of(self, server_id: str) -> int:
         """Where the feed of a server that was loaded stands; 0 for one that is no more."""
         server = self.servers.get(server_id)
