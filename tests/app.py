@@ -116,7 +116,8 @@ class App:
 
     def _is_behind(self, view: View) -> dict[str, str]:
         """Of a server not everything is heard, so its head is no measure."""
-        heard = {scope: self.cache.positions.rev(scope) or 0 for scope in view.revs if not scope.startswith("server:")}
+        told = [scope for scope in view.revs if not scope.startswith(("server:", "user:"))]
+        heard = {scope: self.cache.positions.rev(scope) or 0 for scope in told}
         return {scope: f"at {rev} of {view.revs[scope]}" for scope, rev in heard.items() if rev < view.revs[scope]}
 
 
@@ -137,7 +138,7 @@ def snapshot(cache: Cache) -> Snapshot:
         },
         "directs": {known: _direct(channel) for known, channel in cache.direct_channels.items()},
         "members": {server_id: _members(server.members) for server_id, server in servers.items()},
-        "users": {user_id: cache.user(user_id) for user_id in _shown(cache)},
+        "users": {user_id: _profile(cache.user(user_id)) for user_id in _shown(cache)},
         "friends": {user_id: as_friend(friend) for user_id, friend in cache.friends.all.items()},
         "settings": dict(cache.settings.value),
     }
@@ -161,8 +162,13 @@ async def fresh_sight(url: str, token: str) -> View:
             listed = {member["user"]["id"]: member for member in page["members"]}
             members[server_id] = _members(listed)
             users |= {user_id: member["user"] for user_id, member in listed.items()}
-    revs = {f"user:{user_id}": user["rev"] for user_id, user in users.items()}
-    return View({**view.snapshot, "members": members, "users": users}, {**view.revs, **revs})
+    profiles = {user_id: _profile(user) for user_id, user in users.items()}
+    return View({**view.snapshot, "members": members, "users": profiles}, view.revs)
+
+
+def _profile(user: Mapping[str, Any] | None) -> Entity | None:
+    """All but the status, and the rev that it moves: of these who shares nothing with somebody is not told."""
+    return None if user is None else {name: value for name, value in user.items() if name not in {"status", "rev"}}
 
 
 def _place(channel: Mapping[str, Any]) -> Entity:

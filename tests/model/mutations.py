@@ -241,7 +241,7 @@ FOLLOWING = (
     ),
     Mutation(
         "events wait for the reply to authenticate",
-        profile.ARRIVALS,
+        profile.REVOLVING,
         _edit(
             _CONNECTION,
             ("if EVERYTHING in self._holds or ", "if "),
