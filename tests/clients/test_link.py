@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 
 import pytest
 from guildwire import Client, Disconnected, LoggedOut, Phase, RateLimited, Unavailable
@@ -137,6 +138,51 @@ async def test_a_node_that_closes_early_does_not_shorten_the_delay() -> None:
         await session.close(1012)
         await second.session(0)
         assert asyncio.get_running_loop().time() - began > 0.25
+
+
+async def test_it_opens_another_before_it_leaves_and_takes_its_answers_with_it() -> None:
+    async def late(_session: Session, _params: Json) -> Json:
+        await second.session(0)
+        return {"rev": 1, "full": True, "servers": []}
+
+    async with (
+        Gateway() as second,
+        Gateway(get_servers=late) as first,
+        Client([first.url, second.url]) as client,
+    ):
+        await client.authenticate("t")
+        await (await first.session(0)).tell("reconnect", after_ms=300)
+        assert (await client.get_servers())["servers"] == []
+        await eventually(lambda: client.state.url == second.url, "it is on the other")
+        await reaches(client, Phase.ONLINE)
+        assert (len(first.asked("get_servers")), second.asked("get_servers")) == (1, [])
+        await client.ping()
+        assert (len(first.asked("ping")), len(second.asked("ping"))) == (0, 1)
+
+
+async def test_without_another_it_comes_back_to_the_same() -> None:
+    async with Gateway() as gateway, Client([gateway.url, "ws://127.0.0.1:9/ws"]) as client:
+        await client.authenticate("t")
+        await (await gateway.session(0)).tell("reconnect", after_ms=50)
+        await gateway.session(1)
+        await reaches(client, Phase.ONLINE)
+        await client.ping()
+
+
+async def test_the_node_closes_while_another_is_sought_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What connects to `silent` is never answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
+        dead = f"ws://127.0.0.1:{silent.getsockname()[1]}/ws"
+        async with Gateway() as first, Gateway() as third, Client([first.url, dead, third.url]) as client:
+            await client.authenticate("t")
+            session = await first.session(0)
+            await session.tell("reconnect", after_ms=50)
+            tried, _ = await asyncio.to_thread(silent.accept)
+            monkeypatch.setattr("guildwire.wire.CONNECT_SECONDS", 0.2)
+            await session.close(1012)
+            await third.session(0)
+            await reaches(client, Phase.ONLINE)
+            tried.close()
 
 
 async def test_a_server_without_resume_is_asked_for_everything_again() -> None:

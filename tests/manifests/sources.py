@@ -88,11 +88,11 @@ def setting(variable: str) -> str:
     return variable if variable.lower() in Settings.model_fields else variable.removesuffix("_FILE")
 
 
-def check_settings(environment: dict[str, str]) -> None:
-    """All are settings, and those given as they are have values that a process would start with."""
+def check_settings(environment: dict[str, str]) -> Settings:
+    """All are settings, and those given as they are have values that a process would start with: these."""
     unknown = {name for name in environment if setting(name).lower() not in Settings.model_fields}
     assert not unknown
-    Settings.load({name: value for name, value in environment.items() if setting(name) == name})
+    return Settings.load({name: value for name, value in environment.items() if setting(name) == name})
 
 
 # The image.

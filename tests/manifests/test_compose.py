@@ -150,7 +150,8 @@ def test_all_of_ours_are_the_same_image() -> None:
 
 @pytest.mark.parametrize("part", ["gateway", *SERVICES])
 def test_it_is_given_the_time_that_it_needs_to_stop(part: str) -> None:
-    assert seconds(containers()[part]["stop_grace_period"]) > longest_stop(part) + 2
+    settings = check_settings({**image_environment(), **containers()[part]["environment"]})
+    assert seconds(containers()[part]["stop_grace_period"]) > longest_stop(part, settings) + 2
 
 
 def test_addresses_are_containers_on_a_common_network() -> None:

@@ -193,10 +193,17 @@ def test_password_hashes_fit_into_memory() -> None:
     assert mebibytes(limit) >= settings.password_workers * settings.password_memory // 1024 + 256
 
 
+def test_images_being_decoded_fit_into_memory() -> None:
+    limit = main_container(deployment("guilds"))["resources"]["limits"]["memory"]
+    settings = Settings()
+    assert mebibytes(limit) >= settings.image_workers * settings.image_memory // (1 << 20) + 512
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_it_is_given_the_time_that_it_needs_to_stop(part: str) -> None:
     before = main_container(deployment(part)).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    assert pod(deployment(part))["terminationGracePeriodSeconds"] > before + longest_stop(part) + 2
+    longest = longest_stop(part, check_settings(image_environment() | pod_environment(deployment(part))))
+    assert pod(deployment(part))["terminationGracePeriodSeconds"] > before + longest + 2
 
 
 @pytest.mark.parametrize("part", PARTS)

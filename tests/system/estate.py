@@ -110,12 +110,12 @@ async def few_at_once(work: Iterable[Awaitable[Any]]) -> list[Any]:
 def copies_of(system: System, user_id: str, amount: int) -> list[str]:
     """More users, as registering makes them, but without the time that their passwords would take."""
     user = system.db.users.find_one({"_id": user_id})
-    entry = system.db.journal.find_one({"scope": f"user:{user_id}"}, {"_id": 0})
+    entries = list(system.db.journal.find({"scope": f"user:{user_id}"}, {"_id": 0}))
     assert user is not None
-    assert entry is not None
+    assert entries
     ids = [new_id() for _ in range(amount)]
     system.db.users.insert_many([{**user, "_id": each, "name": f"copy.{each}"} for each in ids])
-    system.db.journal.insert_many([{**entry, "scope": f"user:{each}"} for each in ids])
+    system.db.journal.insert_many([{**entry, "scope": f"user:{each}"} for each in ids for entry in entries])
     return ids
 
 

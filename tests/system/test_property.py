@@ -25,6 +25,8 @@ from tests.system.world import World
 KINDS = (
     ["say"] * 6
     + ["say_twice", "say_again", "say_many", "edit", "edit", "delete", "read", "rename"]
+    + ["react", "react", "unreact", "direct", "direct", "leave_direct"]
+    + ["befriend", "befriend", "block", "part", "part", "set_settings"]
     + ["add_server", "add_channel", "add_channel", "join", "join", "join", "leave"]
     + ["renew", "go", "go", "go", "come", "come", "come", "prune", "restart"]
 )

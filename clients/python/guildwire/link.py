@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,11 @@ CATCH_UP_SECONDS = 10.0
 FINISH_SECONDS = 2.0
 """For the replies still under way when it is time to leave a node."""
 
-LONGEST_NOTICE = 60.0
+LONGEST_NOTICE = 300.0
+MOVE_LEAD = 0.1
+"""Of the notice: so much before its end, at most, another node is looked for; and never more than"""
+MOVE_LEAD_MOST = 1.0
+
 FORGOTTEN_AT_ONCE = 100
 
 Opener = Callable[[str, OnEvent, OnReply], Awaitable[Connection]]
@@ -50,6 +55,8 @@ class Link:
         self._backoff = Backoff(places=len(self._urls))
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._next: Connection | None = None
+        """Open to another node, not authenticated yet: two at once would tell the cache everything twice."""
         self._replays = 0
         """Claims whose missed events are still to come; each ends with a `resumed`."""
         self._all_replayed = asyncio.Event()
@@ -78,8 +85,11 @@ class Link:
         try:
             while True:
                 why = await self._live_once(token)
-                await self._wait(why)
+                if self._next is None:
+                    await self._wait(why)
         finally:
+            if self._next is not None:
+                await self._next.close()
             refreshing.cancel()
             with suppress(asyncio.CancelledError):
                 await refreshing
@@ -93,9 +103,10 @@ class Link:
         self._expect_replays(0)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        connection: Connection | None = None
+        connection, self._next = self._next, None
         try:
-            connection = await self._open(self.url, self._on_event, self._on_reply)
+            if connection is None:
+                connection = await self._open(self.url, self._on_event, self._on_reply)
             await self._enter(connection, token)
             await connection.closed()
         except Unauthenticated as error:
@@ -134,7 +145,7 @@ class Link:
             for claim in claims[1:] if resumes else ():
                 await self._resume_more(connection, claim)
             await self._catch_up(connection)
-            if connection.is_open and not self._is_leaving():
+            if self.connection is connection and connection.is_open:
                 self._status.enter(Phase.ONLINE, url=self.url)
         self._refresher.wake()
 
@@ -187,7 +198,7 @@ class Link:
             self._backoff.reset()
         if code == ABUSE:
             self._backoff.at_least(ROUNDS_AFTER_ABUSE)
-        if code not in SAME_NODE_AGAIN:
+        if code not in SAME_NODE_AGAIN and self._next is None:
             self.next_url()
 
     async def _wait(self, why: str) -> None:
@@ -210,22 +221,34 @@ class Link:
         return self._leave_at is not None
 
     def _told_to_leave(self, after: float) -> None:
-        """Each connection of a node that drains gets its own delay."""
+        """Each connection of a node that drains gets its own delay, at whose end the node closes it."""
         if self._leave_at is None:
             self._leave_at = asyncio.get_running_loop().time() + after
-            self._leaving = asyncio.create_task(self._leave(after))
+            lead = random.uniform(0.5, 1) * min(after * MOVE_LEAD, MOVE_LEAD_MOST)  # noqa: S311 - spreads load
+            self._leaving = asyncio.create_task(self._leave(after - lead))
 
     async def _leave(self, after: float) -> None:
+        """Opens another first, if it can; is cancelled when the node is quicker."""
         await asyncio.sleep(after)
         connection = self.connection
         if connection is None:
             return
+        await self._open_elsewhere()
         self.connection = None  # new requests wait for the next one
         self._status.enter(Phase.CONNECTING, url=self.url, why="The node is going away.")
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
                 await connection.idle()
         await connection.close()
+
+    async def _open_elsewhere(self) -> None:
+        """The node that is left comes last: behind its URL there may be others."""
+        for step in range(1, len(self._urls) + 1):
+            at = self._at + step
+            with suppress(Disconnected):
+                self._next = await self._open(self._urls[at % len(self._urls)], self._on_event, self._on_reply)
+                self._at = at
+                return
 
     # What comes.
 

@@ -9,6 +9,7 @@ from typing import Any
 from guildwire.cache.entities import Entity, Outcome, change
 from guildwire.cache.pages import Pages
 from guildwire.cache.positions import Positions, Trust
+from guildwire.cache.reads import Reads
 from guildwire.cache.servers import channel_scope
 from guildwire.cache.users import Users
 from guildwire.changes import Action, Change
@@ -30,11 +31,13 @@ class Messages:
         users: Users,
         tell: Callable[[Change], None],
         listed: Callable[[str], bool],
+        reads: Reads,
     ) -> None:
         self._positions = positions
         self._users = users
         self._tell = tell
         self._listed = listed
+        self._reads = reads
         self.pages: dict[str, Pages] = {}
         self._nonces: OrderedDict[str, int] = OrderedDict()
 
@@ -74,6 +77,7 @@ class Messages:
             self._positions.load(scope, MESSAGES, rev)
         elif not self._positions.takes(scope, MESSAGES, rev):
             return
+        self._reads.message_added(message)
         if nonce := message.get("nonce"):
             self._note(nonce, message["id"])
         if self.pages.setdefault(channel_id, Pages()).take_new(_shown_to_all(message)):
@@ -92,11 +96,14 @@ class Messages:
             self._positions.doubt(scope, MESSAGES, mine["rev"])
         elif outcome is Outcome.APPLIED:
             pages.messages[params["message_id"]] = entity
+            if changes.keys() & {"mentions", "mentions_everyone"}:
+                self._reads.doubt()
             self._told("changed", params["message_id"], mine["channel_id"])
 
     def message_deleted(self, scope: str, rev: int, params: Params) -> None:
         pages = self._takes(scope, rev)
         if pages is not None and (mine := pages.messages.pop(params["message_id"], None)) is not None:
+            self._reads.message_gone(mine)
             self._told("deleted", params["message_id"], mine["channel_id"])
 
     def _takes(self, scope: str, rev: int) -> Pages | None:

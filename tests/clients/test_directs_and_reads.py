@@ -1,0 +1,113 @@
+"""Direct channels and read states in the client's cache, by the rules, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guildwire import Cache, Change
+
+from tests.clients.wire import ME, SELF, C, asked, chunk, connect, delta, event, message, position, settled, user
+
+D = "channel:d1"
+PAGE: dict[str, Any] = {"channel_id": "d1", "amount": 50, "anchor": 0, "direction": False}
+
+
+def direct(rev: int, *user_ids: str) -> dict[str, Any]:
+    return {"id": "d1", "users": [user(each) for each in (ME, *user_ids)], "last_message_id": 0, "rev": rev}
+
+
+def state(channel_id: str, read_id: int, mentions: int) -> dict[str, Any]:
+    last = {"server_id": None, "last_message_id": 9}
+    return {"channel_id": channel_id, "read_id": read_id, "mentions": mentions, **last}
+
+
+def loaded() -> Cache:
+    cache = settled()
+    cache.reply("get_direct_channels", {}, {"rev": 1, "full": True, "channels": [direct(1, "u2")]})
+    cache.reply("get_message_chunk", PAGE, chunk(3, message(1, 3, "d1")))
+    states = [state("c1", 2, 1), state("d1", 1, 0)]
+    cache.reply("get_read_states", {}, {"rev": 1, "full": True, "read_states": states})
+    return cache
+
+
+@pytest.mark.protocol("direct_channel_added", "direct_channel_deleted")
+def test_one_is_opened_and_left() -> None:
+    cache = settled()
+    changes = cache.board.read()
+    event(cache, "direct_channel_added", SELF, 2, channel=direct(2, "u2", "u3"), at=0)
+    assert cache.direct_channels["d1"]["user_ids"] == [ME, "u2", "u3"]
+    assert cache.user("u3") is not None
+    event(cache, "message_added", D, 1, message=message(1, 1, "d1"))
+    assert [each["id"] for each in cache.pages("d1").newest(9)] == [1]
+    assert cache.pages("d1").complete
+    event(cache, "direct_channel_added", SELF, 3, channel=direct(3, "u2"), at=1)
+    assert cache.direct_channels["d1"]["user_ids"] == [ME, "u2"]
+    assert position(cache, D) == 1
+    event(cache, "direct_channel_deleted", SELF, 4, channel_id="d1")
+    assert not cache.direct_channels
+    assert position(cache, D) is None
+    assert cache.message("d1", 1) is None
+    told = [change for change in changes.take_all() if change.what == "direct"]
+    assert told == [Change("direct", action, "d1") for action in ("added", "changed", "deleted")]
+
+
+@pytest.mark.protocol("get_direct_channels")
+def test_what_changed_while_away() -> None:
+    cache = loaded()
+    claim = {SELF: 2, "server:s1": 10, C: 20, D: 3}
+    connect(cache, {name: rev for name, rev in claim.items() if name != SELF}, stale=[SELF])
+    assert ("get_direct_channels", {"since": 1}) in asked(cache)
+    cache.reply("get_direct_channels", {"since": 1}, delta(2, [], ["d1"]))
+    assert not cache.direct_channels
+    assert position(cache, D) is None
+
+
+def test_a_gone_channel_may_be_a_direct_one() -> None:
+    cache = loaded()
+    connect(cache, {SELF: 1, "server:s1": 10, C: 20}, gone=[D])
+    assert not cache.direct_channels
+    assert cache.read_state("d1") is None
+
+
+@pytest.mark.protocol("read_changed")
+def test_reading_on() -> None:
+    cache = loaded()
+    event(cache, "message_added", C, 21, message=message(5, 21, author_id="u2", mentions=[ME]))
+    assert cache.read_state("c1") == {"read_id": 2, "mentions": 2}
+    event(cache, "message_added", C, 22, message=message(6, 22, author_id="u2"))
+    assert cache.read_state("c1") == {"read_id": 2, "mentions": 2}
+    event(cache, "message_deleted", C, 23, message_id=5)
+    assert cache.read_state("c1") == {"read_id": 2, "mentions": 1}
+    event(cache, "read_changed", SELF, 2, channel_id="c1", read_id=4, mentions=0)
+    assert cache.read_state("c1") == {"read_id": 4, "mentions": 0}
+    event(cache, "read_changed", SELF, 2, channel_id="c1", read_id=3, mentions=9)
+    assert cache.read_state("c1") == {"read_id": 4, "mentions": 0}
+    event(cache, "message_added", C, 24, message=message(7, 24))
+    assert cache.read_state("c1") == {"read_id": 7, "mentions": 0}
+    assert asked(cache) == []
+    event(cache, "message_changed", C, 25, message_id=7, was=24, changes={"mentions": [ME]})
+    assert asked(cache) == [("get_read_states", {})]
+
+
+def test_where_reading_begins_the_server_knows() -> None:
+    cache = loaded()
+    event(cache, "direct_channel_added", SELF, 2, channel={**direct(2, "u3"), "id": "d2"}, at=7)
+    assert asked(cache) == [("get_read_states", {})]
+    states = [state("c1", 2, 1), state("d1", 1, 0), state("d2", 5, 0)]
+    cache.reply("get_read_states", {}, {"rev": 2, "full": True, "read_states": states})
+    assert cache.read_state("d2") == {"read_id": 5, "mentions": 0}
+    assert asked(cache) == []
+
+
+def test_both_are_saved(tmp_path: Path) -> None:
+    cache = loaded()
+    cache.save(tmp_path / "cache")
+    again = Cache.load(tmp_path / "cache")
+    assert again.direct_channels == cache.direct_channels
+    assert again.reads.states == cache.reads.states
+    connect(again, {SELF: 1, "server:s1": 10, C: 20, D: 3, "user:u2": 1})
+    assert asked(again) == []
+    event(again, "read_changed", SELF, 2, channel_id="d1", read_id=1, mentions=0)
+    assert again.read_state("d1") == {"read_id": 1, "mentions": 0}
