@@ -43,7 +43,9 @@ class Estate:
         return 1 + len(self.servers) + len(self.channels) + len(self.users)
 
     async def fill(self, people: People, *, servers: int, channels: int, users: int) -> None:
+        """All are online from now on: that they come back later changes nothing."""
         writer, owner = await people.connect(self.writer), await people.connect(self.owner)
+        await asyncio.gather(*(people.connect(other) for other in self.others))
         for made in await few_at_once(writer.call("add_server", name=f"server {n}") for n in range(servers)):
             self.servers.append(made["id"])
             invite = await writer.call("add_invite", server_id=made["id"])
