@@ -76,6 +76,8 @@ class World:
     """Who joins or leaves which server in the steps under way."""
     deleting: set[tuple[str, int]] = field(default_factory=set)
     """The messages that the steps under way would delete."""
+    blocking: set[frozenset[str]] = field(default_factory=set)
+    """Pairs of whom one blocks the other, or would in the steps under way."""
     restarting: bool = False
     """In the steps under way."""
     views: list[View] = field(default_factory=list)
@@ -108,6 +110,10 @@ class World:
         steps = [step for step in map(self.able, steps) if step]
         self.moving = {(self.user(step), self.pick_server(step).id) for step in steps if step.kind in {"join", "leave"}}
         self.restarting = any(step.kind == "restart" for step in steps)
+        self.blocking = {frozenset((self.me(step), self.other(step))) for step in steps if step.kind == "block"}
+        for person, view in zip(self.people, self.views, strict=False):
+            blocked = (known for known, friend in view.snapshot["friends"].items() if friend["state"] == "blocked")
+            self.blocking |= {frozenset((person.id, each)) for each in blocked}
         targets = [self.pick_message(step) for step in steps if step.kind == "delete"]
         self.deleting = {message.key for message in targets if message}
         async with asyncio.timeout(60):
@@ -311,7 +317,10 @@ class World:
         if made and step.target % 4:
             said = {"channel_id": made["id"], "content": step.text or "hi", "nonce": f"n{next(self.counter)}"}
             _, reason = await self.ask(step, "add_message", **said)
-            assert reason in {"", "not_found"}  # another device of mine may have left it
+            due = {"", "not_found"}  # another device of mine may have left it
+            if frozenset((self.me(step), *wanted)) in self.blocking:
+                due.add("forbidden")
+            assert reason in due
 
     async def leave_direct(self, step: Step) -> None:
         if not (held := sorted(self.client(step).cache.direct_channels)):
@@ -358,6 +367,9 @@ class World:
         settings = {"$a.b": [step.text, {"": step.target}]}
         result, _ = await self.ask(step, "update_settings", settings=settings)
         assert result["settings"] == settings
+
+    def me(self, step: Step) -> str:
+        return self.people[self.user(step)].id
 
     def other(self, step: Step) -> str:
         others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
