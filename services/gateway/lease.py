@@ -78,7 +78,8 @@ class Lease:
     async def _begun_soon(self) -> str:
         """The lease; one that is only just beginning is waited for, but not for long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._begun.wait(), _PAUSE)
+            async with asyncio.timeout(_PAUSE):
+                await self._begun.wait()
         return self._id
 
     def leave(self, connection: Connection) -> None:
@@ -132,7 +133,8 @@ class Lease:
     async def _report_all(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._until_next())
+                async with asyncio.timeout(self._until_next()):
+                    await self._woken.wait()
             self._woken.clear()
             if not self._id:
                 continue

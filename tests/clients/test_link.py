@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import socket
@@ -10,6 +11,7 @@ import socket
 import pytest
 from guildwire import Client, Disconnected, LoggedOut, Phase, RateLimited, Unavailable
 from guildwire.backoff import Backoff
+from guildwire.wire import Connection
 
 from tests.clients.gateway import Gateway, Refuse, Session
 from tests.clients.wire import NEWEST, SELF, C, Json, S, authenticated, chunk, delta, message, settled, user
@@ -342,3 +344,20 @@ def test_waits_are_drawn_from_all_of_a_growing_range_up_to_a_limit() -> None:
     waits.at_least(3)
     waits.next()
     assert waits.tries == 4
+
+
+async def test_who_is_stopped_as_the_answer_comes_stops() -> None:
+    """At whichever moment. Otherwise a client that is closed in such a one lives on, and close() never returns."""
+    async with Gateway() as gateway:
+        for moment in itertools.count():
+            connection = await Connection.open(gateway.url)
+            request = asyncio.create_task(connection.request("ping"))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            was_under_way = request.cancel()
+            await asyncio.wait({request})
+            await connection.close()
+            if not was_under_way:
+                break
+            assert request.cancelled(), f"it went on after moment {moment}"
+    assert moment > 1

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -136,8 +135,7 @@ class Client(Loading):
     async def _stop(self) -> None:
         if self._running is not None:
             self._running.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._running
+            await asyncio.gather(self._running, return_exceptions=True)
             self._running = None
 
     # What it is doing.

@@ -91,8 +91,7 @@ class Link:
             if self._next is not None:
                 await self._next.close()
             refreshing.cancel()
-            with suppress(asyncio.CancelledError):
-                await refreshing
+            await asyncio.wait({refreshing})
 
     # One connection.
 

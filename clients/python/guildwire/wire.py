@@ -7,7 +7,6 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -87,7 +86,8 @@ class Connection:
         frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": request.params}
         try:
             await self._socket.send(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
-            return await asyncio.wait_for(asyncio.shield(request.answer), REPLY_SECONDS)
+            async with asyncio.timeout(REPLY_SECONDS):
+                return await request.answer
         except ConnectionClosed:
             raise Disconnected(self.end) from None
         except TimeoutError:
@@ -114,8 +114,7 @@ class Connection:
 
     async def close(self) -> None:
         await self._socket.close()
-        with suppress(asyncio.CancelledError):
-            await self._reader
+        await asyncio.wait({self._reader})
 
     # Reading.
 
