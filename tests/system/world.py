@@ -14,6 +14,7 @@ from guildwire.cache.messages import MESSAGES
 
 from tests.app import fresh_sight
 from tests.rig import People, Person, System
+from tests.system.acknowledged import Message, Said, Server
 from tests.system.devices import DEVICES, Devices, Step
 from tests.view import View
 
@@ -27,39 +28,6 @@ PAIRS = {
 """What two users can be to each other."""
 
 MOST_SERVERS, MOST_CHANNELS = 3, 3
-
-
-@dataclass
-class Server:
-    """A server as the acknowledged steps made it."""
-
-    id: str
-    owner: int
-    invite: str
-    members: set[int]
-    channels: list[str]
-
-
-@dataclass
-class Message:
-    """A message as the acknowledged steps made it; `rev` is that of the last of them, `key` channel and id."""
-
-    key: tuple[str, int]
-    author: int
-    content: str
-    rev: int
-    deleted: bool = False
-
-
-@dataclass
-class Said:
-    """A message's nonce, to be used again."""
-
-    user: int
-    channel_id: str
-    content: str
-    nonce: str
-    id: int
 
 
 @dataclass
