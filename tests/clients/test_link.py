@@ -361,3 +361,20 @@ async def test_who_is_stopped_as_the_answer_comes_stops() -> None:
                 break
             assert request.cancelled(), f"it went on after moment {moment}"
     assert moment > 1
+
+
+async def test_who_asks_while_the_connection_is_closing_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Connection.close
+
+    async def slowly(connection: Connection) -> None:
+        await asyncio.sleep(0.05)
+        await close(connection)
+
+    monkeypatch.setattr(Connection, "close", slowly)
+    async with Gateway() as gateway, Client(gateway.url) as client:
+        await client.authenticate("t")
+        (await gateway.session(0)).drop()
+        await eventually(lambda: client._link.connection is None, "it is lost")
+        assert client.state.phase is Phase.CONNECTING
+        await client.ping()
+        assert len(gateway.sessions) == 2

@@ -97,7 +97,7 @@ class Link:
 
     async def _live_once(self, token: str) -> str:
         """Connects and stays; returns why it ended, as a sentence."""
-        self._status.enter(Phase.CONNECTING, url=self.url)
+        self._disconnected()
         self._leave_at = None
         self._expect_replays(0)
         loop = asyncio.get_running_loop()
@@ -114,7 +114,7 @@ class Link:
             self._backoff_after(connection, lasted=False)
             return str(error)
         finally:
-            self.connection = None
+            self._disconnected()
             self._cache.disconnected()
             if connection is not None:
                 await self._end(connection)
@@ -188,6 +188,11 @@ class Link:
 
     # Between two of them.
 
+    def _disconnected(self, why: str = "") -> None:
+        """Both at once: who waits for a connection waits for a phase that has one."""
+        self.connection = None
+        self._status.enter(Phase.CONNECTING, url=self.url, why=why)
+
     def _backoff_after(self, connection: Connection | None, *, lasted: bool) -> None:
         """What the way it ended says about the next try; raises LoggedOut where there is none."""
         code = connection.close_code if connection is not None else None
@@ -233,8 +238,7 @@ class Link:
         if connection is None:
             return
         await self._open_elsewhere()
-        self.connection = None  # new requests wait for the next one
-        self._status.enter(Phase.CONNECTING, url=self.url, why="The node is going away.")
+        self._disconnected("The node is going away.")  # new requests wait for the next one
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
                 await connection.idle()
