@@ -167,6 +167,7 @@ async def test_without_another_it_comes_back_to_the_same() -> None:
         await gateway.session(1)
         await reaches(client, Phase.ONLINE)
         await client.ping()
+        assert [len(gateway.sessions), client.state.url] == [2, gateway.url]
 
 
 async def test_the_node_closes_while_another_is_sought_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +183,7 @@ async def test_the_node_closes_while_another_is_sought_in_vain(monkeypatch: pyte
             await session.close(1012)
             await third.session(0)
             await reaches(client, Phase.ONLINE)
+            assert client.state.url == third.url
             tried.close()
 
 

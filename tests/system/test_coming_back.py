@@ -405,6 +405,7 @@ async def test_who_vanishes_while_coming_back_leaves_nothing_behind(system: Syst
         client.abort()
     await eventually(lambda: measured("guildwire_gateway_connections") == before, "the gateway has noticed", 15)
     await eventually(lambda: measured("guildwire_gateway_catching_up") == 0, "nobody is catching up any more")
+    assert measured("guildwire_gateway_connections") == before
 
 
 async def test_ending_ones_own_session_is_answered_first(people: People) -> None:
