@@ -137,7 +137,7 @@ class Cache:
         return self.directs.channels
 
     def read_state(self, channel_id: str) -> Entity | None:
-        """`{read_id, mentions}`, where the read states were loaded."""
+        """`{read_id, mentions, last_message_id}`, where the read states were loaded."""
         return self.reads.states.get(channel_id)
 
     def pages(self, channel_id: str) -> Pages:
@@ -207,6 +207,7 @@ class Cache:
         for scope, rev in result["current"].items():
             self.positions.begin(scope, claim.scopes.get(scope, rev))
         self.users.take(result["user"])
+        self.reads.came_back(each for each in self.reads.states if channel_scope(each) not in self.positions)
         self.settled(result, claim)
 
     def settled(self, result: Params, claim: Claim) -> None:
@@ -214,6 +215,7 @@ class Cache:
         for scope in result["gone"]:
             self._drop(scope)
         self.positions.settle(claim.scopes, result["current"])
+        self.reads.came_back(_channels(claim.scopes.keys() - result["current"].keys()))
 
     def _drop(self, scope: str) -> None:
         kind, _, identity = scope.partition(":")
@@ -366,6 +368,10 @@ class Cache:
             self.guilds.unload(identity, ask.part)
         else:
             self.positions.unload(ask.scope, ask.part)
+
+
+def _channels(scopes: Iterable[str]) -> list[str]:
+    return [scope.partition(":")[2] for scope in scopes if scope.startswith("channel:")]
 
 
 def _ask(scope: str, part: str, since: int | None) -> Ask:
