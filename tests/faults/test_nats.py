@@ -63,8 +63,7 @@ class Scene:
         """All begin to talk; returns after so many messages."""
         for number, device in enumerate(self.crowd.devices):
             self.crowd.talk(device, self.channels[number % CHANNELS])
-        enough = len(self.crowd.said) + messages
-        await eventually(lambda: len(self.crowd.said) >= enough, "some talk", 20)
+        await self.crowd.has_said(messages)
 
     async def come_together(self, since: float) -> float:
         """While the talk goes on they hear what they missed; and when it ends, they know everything.
