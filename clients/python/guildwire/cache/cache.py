@@ -202,12 +202,11 @@ class Cache:
         if (self.user_id, self.epoch) != (user_id, epoch):
             if self.user_id:
                 self.clear()
-            self.user_id, self.epoch, self.users.me = user_id, epoch, user_id
-            self.reads.me = user_id
+            self.user_id, self.epoch, self.users.me, self.reads.me = user_id, epoch, user_id, user_id
         for scope, rev in result["current"].items():
             self.positions.begin(scope, claim.scopes.get(scope, rev))
         self.users.take(result["user"])
-        self.reads.came_back(each for each in self.reads.states if channel_scope(each) not in self.positions)
+        self.reads.came_back(self.reads.scopes - set(self.positions.scopes()))
         self.settled(result, claim)
 
     def settled(self, result: Params, claim: Claim) -> None:
@@ -215,7 +214,7 @@ class Cache:
         for scope in result["gone"]:
             self._drop(scope)
         self.positions.settle(claim.scopes, result["current"])
-        self.reads.came_back(_channels(claim.scopes.keys() - result["current"].keys()))
+        self.reads.came_back(claim.scopes.keys() - result["current"].keys())
 
     def _drop(self, scope: str) -> None:
         kind, _, identity = scope.partition(":")
@@ -368,10 +367,6 @@ class Cache:
             self.guilds.unload(identity, ask.part)
         else:
             self.positions.unload(ask.scope, ask.part)
-
-
-def _channels(scopes: Iterable[str]) -> list[str]:
-    return [scope.partition(":")[2] for scope in scopes if scope.startswith("channel:")]
 
 
 def _ask(scope: str, part: str, since: int | None) -> Ask:

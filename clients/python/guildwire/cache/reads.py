@@ -7,6 +7,7 @@ from typing import Any
 
 from guildwire.cache.entities import Entity
 from guildwire.cache.positions import Positions
+from guildwire.cache.servers import channel_scope
 from guildwire.changes import Change
 
 READS = "reads"
@@ -38,9 +39,14 @@ class Reads:
         self.states.pop(channel_id, None)
         self._named.pop(channel_id, None)
 
-    def came_back(self, channels: Iterable[str]) -> None:
-        """What was said in these meanwhile will not be told."""
-        if not self.states.keys().isdisjoint(channels):
+    @property
+    def scopes(self) -> set[str]:
+        """Of the channels whose state is known."""
+        return set(map(channel_scope, self.states))
+
+    def came_back(self, untold: Iterable[str]) -> None:
+        """What was missed of these scopes will not be told."""
+        if not self.scopes.isdisjoint(untold):
             self.doubt()
 
     def doubt(self) -> None:
