@@ -83,7 +83,7 @@ class Entrance:
         """More of a cache that was too large for one frame."""
         connection.loaded_members.update(connection.servers & set(params.members))
         async with _in_time(until):
-            found = await self._resumption.sort(connection, params.scopes, dict.fromkeys(connection.servers, 0))
+            found = await self._resumption.sort(connection, params.scopes, self._told(connection))
         for name, position in found.positions.items():
             if not name.startswith("user:") and not self._goes_back(connection, name, position):
                 del found.current[name]
@@ -110,9 +110,8 @@ class Entrance:
             memberships = await self._admit(connection, memberships)
             found = Sorted()
             if params.resume is not None:
-                come_to = {server_id: each.rev for server_id, each in memberships.servers.items()}
-                await self._keep_up(come_to)
-                found = await self._resumption.sort(connection, params.resume, come_to)
+                await self._keep_up({server_id: each.rev for server_id, each in memberships.servers.items()})
+                found = await self._resumption.sort(connection, params.resume, _read_in(mine, memberships))
             # From here to the end nothing is awaited: where it starts is where the feeds stand.
             memberships = self._as_of_now(memberships)
             if params.resume is None:
@@ -175,6 +174,13 @@ class Entrance:
         if connection.attached_at:
             asyncio.get_running_loop().call_later(_RESUME_WITHIN, connection.attached_at.clear)
 
+    def _told(self, connection: Connection) -> dict[str, int]:
+        """How far it has been told of its self, its servers and its direct channels."""
+        servers = (server_scope(each).name for each in connection.servers)
+        names = (self_scope(connection.user_id).name, *servers, *(f"channel:{each}" for each in connection.directs))
+        feeds = {name: self._interest.feed(name) for name in names}
+        return {name: (feed.place_of(connection) or 0) if feed else 0 for name, feed in feeds.items()}
+
     def _goes_back(self, connection: Connection, name: str, position: int) -> bool:
         """Puts a connection that came without this scope's position there; False when it can't be told from there.
 
@@ -205,6 +211,12 @@ def _everything(mine: Scope, memberships: Memberships) -> Sorted:
     """What a client without a cache is told: where it starts."""
     servers = {server_scope(server_id).name: each.rev for server_id, each in memberships.servers.items()}
     return Sorted(current={mine.name: memberships.position, **servers})
+
+
+def _read_in(mine: Scope, memberships: Memberships) -> dict[str, int]:
+    """At which revision of each scope the memberships were read."""
+    directs = {f"channel:{channel_id}": head for channel_id, head in memberships.directs.items()}
+    return _everything(mine, memberships).current | directs
 
 
 @asynccontextmanager

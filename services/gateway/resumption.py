@@ -16,7 +16,6 @@ from services.gateway.sight import Seen
 from services.gateway.upstream import HEADS_PER_REQUEST, Upstream
 from services.gateway.visibility import Visibility
 from shared.journal.entry import Entry, happened
-from shared.scopes import self_scope
 
 MISSED_PER_SCOPE = 200
 _READS_AT_ONCE = 16
@@ -40,37 +39,40 @@ class Resumption:
         self._interest = interest
         self._visibility = visibility
 
-    async def sort(self, connection: Connection, positions: Mapping[str, int], servers: Mapping[str, int]) -> Sorted:
-        """Sorts the scopes of a client who is in these servers, each known to have come so far."""
-        known = {f"channel:{each}" for server in servers for each in self._visibility.channels_of(server)}
-        known |= {f"channel:{each}" for each in connection.directs}
-        mine = {self_scope(connection.user_id).name, *(f"server:{server}" for server in servers), *known}
-        heads = await self._heads({name: at for name, at in positions.items() if name in mine or _is_user(name)})
+    async def sort(self, connection: Connection, positions: Mapping[str, int], read: Mapping[str, int]) -> Sorted:
+        """Sorts the scopes of a client; `read` are its user's self, servers and direct channels, each as of when."""
+        known = {f"channel:{each}" for server in _servers_of(read) for each in self._visibility.channels_of(server)}
+        judged = {name: at for name, at in positions.items() if name in known or _is_user(name)}
+        judged |= {name: at for name, at in positions.items() if name in read and at <= self._known(name, read[name])}
+        heads = await self._heads(judged)
         missed = await self._all_missed({name: positions[name] for name in heads}, heads, connection.replay_left)
         # From here on nothing is awaited: what is seen is what will be told.
-        return self._judged(connection, positions, servers, heads, missed)
+        return self._judged(connection, positions, read, heads, missed)
+
+    def _known(self, name: str, read: int) -> int:
+        """How far a client may claim to have come in what was read of its user; of a server, the feed as well.
+
+        Beyond that lies what nobody here has heard of, perhaps that the user is out, or sees less: it can't be judged
+        whether anything was missed, and who were believed would never be told.
+        """
+        return min(read, self._visibility.last_of(_id(name))) if name.startswith("server:") else read
 
     def _judged(
         self,
         connection: Connection,
         positions: Mapping[str, int],
-        servers: Mapping[str, int],
+        read: Mapping[str, int],
         heads: Mapping[str, int],
         missed_entries: Mapping[str, list[Entry]],
     ) -> Sorted:
         found = Sorted()
-        channels = self._channels(connection, servers)
-        # Of a server that this gateway is behind in there may be channels that it does not know of yet.
-        come_to = {server: max(rev, positions.get(f"server:{server}", 0)) for server, rev in servers.items()}
-        lagging = any(self._visibility.lags(server, rev) for server, rev in come_to.items())
+        channels = self._channels(connection, _servers_of(read))
+        unsure = self._is_behind(positions, read)
         # In this order: a channel is current only where the sight of its server, or of itself, is proven unchanged.
         for name in sorted(positions, key=_rank):
             position, head = positions[name], heads.get(name, 0)
-            if name.startswith("channel:") and name not in channels:
-                (found.stale if lagging else found.gone).append(name)
-                continue
-            if (name not in heads and name not in channels) or (_is_user(name) and not head):
-                found.gone.append(name)
+            if not (head if _is_user(name) else name in read or name in channels):
+                (found.stale if unsure and name.startswith(("server:", "channel:")) else found.gone).append(name)
                 continue
             missed, entries = head - position, missed_entries.get(name, [])
             proven = name in heads and 0 <= missed <= min(MISSED_PER_SCOPE, connection.replay_left)
@@ -88,6 +90,11 @@ class Resumption:
             found.positions[name] = position
         return found
 
+    def _is_behind(self, positions: Mapping[str, int], read: Mapping[str, int]) -> bool:
+        """Whether the user may be in servers, or see channels, that are not known of here yet."""
+        claims_more = any(positions.get(name, 0) > rev for name, rev in read.items())
+        return claims_more or any(self._visibility.lags(each, read[f"server:{each}"]) for each in _servers_of(read))
+
     def _channels(self, connection: Connection, servers: Iterable[str]) -> dict[str, str]:
         """The scopes of all channels that the user sees, each with what its being current depends on.
 
@@ -104,7 +111,7 @@ class Resumption:
         self, connection: Connection, name: str, head: int, missed: Sequence[Entry], found: Sorted
     ) -> bool:
         """Whether what the user may see of the server is as it was at the client's position; then notes it."""
-        feed, server_id = self._interest.feed(name), name.partition(":")[2]
+        feed, server_id = self._interest.feed(name), _id(name)
         # Meanwhile the server may have gone on.
         later = feed.entries_after(head) if feed else None
         if later is None:
@@ -169,6 +176,14 @@ def _can_be_told(connection: Connection, name: str, entries: list[Entry]) -> boo
     closed = happened(entries, "direct_channel_deleted")
     connection.proven.update(connection.directs - {params["channel_id"] for params in closed})
     return not happened(entries, "server_added", "direct_channel_added")
+
+
+def _id(name: str) -> str:
+    return name.partition(":")[2]
+
+
+def _servers_of(names: Iterable[str]) -> list[str]:
+    return [_id(name) for name in names if name.startswith("server:")]
 
 
 def _is_user(name: str) -> bool:

@@ -104,19 +104,25 @@ def has_read(user_id: str, channel_id: str, message_id: int) -> Upsert:
 
 
 async def count_mentions(store: Store, user_id: str, places: Iterable[Place]) -> dict[str, int]:
-    """How many messages name the user in what they have not read, by channel: one aggregation, by one index."""
+    """How many messages name the user in what they have not read, by channel: one aggregation, by one index.
+
+    None that came after `last_id`, of which clients are told by its event.
+    """
     unread: list[Document] = [
-        {"channel_id": place.channel_id, "read_id": place.read_id} for place in places if place.read_id < place.last_id
+        {"channel_id": place.channel_id, "read_id": place.read_id, "last_id": place.last_id}
+        for place in places
+        if place.read_id < place.last_id
     ]
     if not unread:
         return {}
-    above = {"names": {"$in": [user_id, EVERYONE]}, "$expr": {"$gt": ["$id", "$$read_id"]}}
+    between = {"$and": [{"$gt": ["$id", "$$read_id"]}, {"$lte": ["$id", "$$last_id"]}]}
+    named = {"names": {"$in": [user_id, EVERYONE]}, "$expr": between}
     lookup = {
         "from": "messages",
         "localField": "channel_id",
         "foreignField": "channel_id",
-        "let": {"read_id": "$read_id"},
-        "pipeline": [{"$match": above}, {"$limit": MOST_MENTIONS}, {"$count": "number"}],
+        "let": {"read_id": "$read_id", "last_id": "$last_id"},
+        "pipeline": [{"$match": named}, {"$limit": MOST_MENTIONS}, {"$count": "number"}],
         "as": "mentions",
     }
     found = await store.documents([{"$documents": unread}, {"$lookup": lookup}], len(unread))

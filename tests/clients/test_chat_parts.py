@@ -57,6 +57,8 @@ async def test_what_is_read_stays_in_sight_when_the_window_changes() -> None:
         for size in ((24, 10), (70, 30), (40, 8)):
             await pilot.resize_terminal(*size)
             await until(pilot, lambda: listed.scroll_y == listed.max_scroll_y > 0, f"the end at {size}")
+            await pilot.pause()
+            assert listed.scroll_y == listed.max_scroll_y
 
 
 def test_what_others_write_is_no_order_to_the_terminal() -> None:

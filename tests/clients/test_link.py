@@ -34,6 +34,15 @@ async def reaches(client: Client, phase: Phase) -> None:
                 await changes.batch()
 
 
+async def told_to_leave(client: Client, node: Gateway, after_ms: int) -> tuple[Session, float]:
+    """A client's session on a node that drains, and when it was told so."""
+    await client.authenticate("t")
+    session = await node.session(0)
+    began = asyncio.get_running_loop().time()
+    await session.tell("reconnect", after_ms=after_ms)
+    return session, began
+
+
 async def test_it_comes_back_on_the_next_gateway_and_says_where_it_was() -> None:
     async with Gateway() as first, Gateway() as second, Client([first.url, second.url], cache=settled()) as client:
         await client.authenticate("t")
@@ -121,10 +130,7 @@ async def test_what_this_client_did_wrong_does_not_drive_it_to_another_node(code
 
 async def test_it_leaves_a_draining_node_when_it_is_told_to() -> None:
     async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
-        await client.authenticate("t")
-        session = await first.session(0)
-        began = asyncio.get_running_loop().time()
-        await session.tell("reconnect", after_ms=300)
+        _, began = await told_to_leave(client, first, 300)
         await client.call("ping")  # goes on serving meanwhile
         assert client.state.phase is Phase.ONLINE
         await second.session(0)
@@ -133,10 +139,7 @@ async def test_it_leaves_a_draining_node_when_it_is_told_to() -> None:
 
 async def test_a_node_that_closes_early_does_not_shorten_the_delay() -> None:
     async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
-        await client.authenticate("t")
-        session = await first.session(0)
-        began = asyncio.get_running_loop().time()
-        await session.tell("reconnect", after_ms=300)
+        session, began = await told_to_leave(client, first, 300)
         await session.close(1012)
         await second.session(0)
         assert asyncio.get_running_loop().time() - began > 0.25
@@ -152,8 +155,7 @@ async def test_it_opens_another_before_it_leaves_and_takes_its_answers_with_it()
         Gateway(get_servers=late) as first,
         Client([first.url, second.url]) as client,
     ):
-        await client.authenticate("t")
-        await (await first.session(0)).tell("reconnect", after_ms=300)
+        await told_to_leave(client, first, 300)
         assert (await client.get_servers())["servers"] == []
         await eventually(lambda: client.state.url == second.url, "it is on the other")
         await reaches(client, Phase.ONLINE)
@@ -164,11 +166,11 @@ async def test_it_opens_another_before_it_leaves_and_takes_its_answers_with_it()
 
 async def test_without_another_it_comes_back_to_the_same() -> None:
     async with Gateway() as gateway, Client([gateway.url, "ws://127.0.0.1:9/ws"]) as client:
-        await client.authenticate("t")
-        await (await gateway.session(0)).tell("reconnect", after_ms=50)
+        await told_to_leave(client, gateway, 50)
         await gateway.session(1)
         await reaches(client, Phase.ONLINE)
         await client.ping()
+        assert [len(gateway.sessions), client.state.url] == [2, gateway.url]
 
 
 async def test_the_node_closes_while_another_is_sought_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,14 +178,13 @@ async def test_the_node_closes_while_another_is_sought_in_vain(monkeypatch: pyte
     with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
         dead = f"ws://127.0.0.1:{silent.getsockname()[1]}/ws"
         async with Gateway() as first, Gateway() as third, Client([first.url, dead, third.url]) as client:
-            await client.authenticate("t")
-            session = await first.session(0)
-            await session.tell("reconnect", after_ms=50)
+            session, _ = await told_to_leave(client, first, 50)
             tried, _ = await asyncio.to_thread(silent.accept)
             monkeypatch.setattr("guildwire.wire.CONNECT_SECONDS", 0.2)
             await session.close(1012)
             await third.session(0)
             await reaches(client, Phase.ONLINE)
+            assert client.state.url == third.url
             tried.close()
 
 

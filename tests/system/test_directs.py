@@ -354,8 +354,10 @@ async def test_its_users_are_heard_of(people: People) -> None:
     ann, bob = group.clients
     channel_id = (await ann.call("add_direct_channel", user_ids=[group.ids[1]]))["id"]
     await bob.call("update_user", changes={"display_name": "Robert"})
-    await ann.event("user_changed", user_id=group.ids[1])
+    told = await ann.event("user_changed", user_id=group.ids[1])
+    assert told.params["changes"]["display_name"] == "Robert"
     await say(ann, channel_id)
     await bob.event("direct_channel_added")
     await ann.call("update_user", changes={"display_name": "Anna"})
-    await bob.event("user_changed", user_id=group.ids[0])
+    told = await bob.event("user_changed", user_id=group.ids[0])
+    assert told.params["changes"]["display_name"] == "Anna"

@@ -34,8 +34,11 @@ EXAMPLES, STEPS_EACH = int(os.environ.get("LEAK_EXAMPLES", "10")), 50
 
 
 class Machine(RuleBasedStateMachine):
+    """`held` are the steps after which nobody had heard more than it may, nor less."""
+
     system: System
     directory: Path
+    held: list[Step]
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,6 +53,7 @@ class Machine(RuleBasedStateMachine):
     @rule(steps=st.lists(STEPS, min_size=4, max_size=4))
     def steps(self, steps: list[Step]) -> None:
         self._runner.run(self._intrigues.perform(steps))
+        self.held.extend(steps)
 
     def teardown(self) -> None:
         self._runner.run(self._intrigues.end())
@@ -60,6 +64,8 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.timeout(7200)
 def test_nobody_hears_what_it_may_not_see(make_system: Callable[..., System], tmp_path: Path) -> None:
     system = make_system(replicas=dict.fromkeys(SERVICES, 2)).start()
-    on_this_system = type("OnThisSystem", (Machine,), {"system": system, "directory": tmp_path})
+    held: list[Step] = []
+    on_this_system = type("OnThisSystem", (Machine,), {"system": system, "directory": tmp_path, "held": held})
     as_many = settings(max_examples=EXAMPLES, stateful_step_count=STEPS_EACH // 4 + 1)
     run_state_machine_as_test(on_this_system, settings=as_many)
+    assert held

@@ -144,6 +144,17 @@ async def test_mentions_are_counted_from_the_messages(people: People) -> None:
     assert (await states(room.owner))[room.channel_id]["mentions"] == owner_before == 0
 
 
+async def test_what_comes_after_the_last_message_is_not_counted_yet(system: System, people: People) -> None:
+    """As if it were committed between the snapshot and the count: its event will tell, and must not be the second."""
+    room = await people.room(new=True)
+    await say(room.owner, room.channel_id, f"<@{room.member_is.id}>")
+    message = system.db.messages.find_one({"channel_id": room.channel_id, "id": 1}) or {}
+    del message["_id"]
+    system.db.messages.insert_one({**message, "id": 2})
+    state = (await states(room.member))[room.channel_id]
+    assert (state["last_message_id"], state["mentions"]) == (1, 1)
+
+
 async def test_direct_channels_too(people: People) -> None:
     room = await people.room(new=True)
     direct = (await room.owner.call("add_direct_channel", user_ids=[room.member_is.id]))["id"]

@@ -87,3 +87,4 @@ async def test_the_last_of_many_at_once_stands_everywhere(system: System, people
     view = await fresh_view(system.url(1), ann.token)
     for device in devices:
         await device.equals(view, {})
+    assert [device.cache.own.settings for device in devices] == [view.snapshot["settings"]] * 4

@@ -291,6 +291,8 @@ class Machine(RuleBasedStateMachine):
     """Hypothesis' side: it draws the steps, and an event loop of its own runs them."""
 
     system: System
+    held: list[Step]
+    """The steps after which everybody agreed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,10 +307,12 @@ class Machine(RuleBasedStateMachine):
     @rule(step=STEPS | RECONNECTS)
     def one(self, step: Step) -> None:
         self._runner.run(self._world.perform([step]))
+        self.held.append(step)
 
     @rule(steps=st.lists(STEPS, min_size=2, max_size=5))
     def several_at_once(self, steps: list[Step]) -> None:
         self._runner.run(self._world.perform(steps))
+        self.held.extend(steps)
 
     def teardown(self) -> None:
         self._runner.run(self._world.end())
@@ -318,6 +322,8 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_every_cache_equals_a_fresh_read_of_the_structure(system: System) -> None:
-    on_this_system = type("OnThisSystem", (Machine,), {"system": system})
+    held: list[Step] = []
+    on_this_system = type("OnThisSystem", (Machine,), {"system": system, "held": held})
     fewer = settings(max_examples=max(1, settings().max_examples // 3))
     run_state_machine_as_test(on_this_system, settings=fewer)
+    assert held

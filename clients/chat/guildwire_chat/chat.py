@@ -192,7 +192,6 @@ class Chat(Screen[None]):
             await client.load_direct_channels()
             await client.load_read_states()
             await client.load_friends()
-            self.chat.reading.told((await client.get_read_states())["read_states"])
         except GuildwireError as error:
             self.log(f"Not all is loaded: {error}")
         else:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from guildwire import Cache
 
@@ -26,16 +24,10 @@ class Reading:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._looked_at: dict[str, int] = {}
-        self._newest: dict[str, int] = {}
 
     def clear(self) -> None:
         """It is another's from now on."""
         self._looked_at.clear()
-        self._newest.clear()
-
-    def told(self, states: Iterable[Mapping[str, Any]]) -> None:
-        """The reply to `get_read_states`: only it tells of new messages in channels that were never opened."""
-        self._newest = {state["channel_id"]: state["last_message_id"] for state in states}
 
     def look_at(self, channel_id: str) -> None:
         """The reader sees the newest message of the channel."""
@@ -63,8 +55,7 @@ class Reading:
             self.read_id(channel_id),
             self._cache.pages(channel_id),
         )
-        newest = max(self._newest.get(channel_id, 0), pages.last_message_id)
-        if state is None or read_id is None or newest <= read_id:
+        if state is None or read_id is None or max(state["last_message_id"], pages.last_message_id) <= read_id:
             return Unread()
         mentions = state["mentions"] if read_id == state["read_id"] else self._mentions_after(channel_id, read_id)
         last = pages.ranges.last

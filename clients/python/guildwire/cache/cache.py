@@ -137,7 +137,7 @@ class Cache:
         return self.directs.channels
 
     def read_state(self, channel_id: str) -> Entity | None:
-        """`{read_id, mentions}`, where the read states were loaded."""
+        """`{read_id, mentions, last_message_id}`, where the read states were loaded."""
         return self.reads.states.get(channel_id)
 
     def pages(self, channel_id: str) -> Pages:
@@ -202,11 +202,11 @@ class Cache:
         if (self.user_id, self.epoch) != (user_id, epoch):
             if self.user_id:
                 self.clear()
-            self.user_id, self.epoch, self.users.me = user_id, epoch, user_id
-            self.reads.me = user_id
+            self.user_id, self.epoch, self.users.me, self.reads.me = user_id, epoch, user_id, user_id
         for scope, rev in result["current"].items():
             self.positions.begin(scope, claim.scopes.get(scope, rev))
         self.users.take(result["user"])
+        self.reads.came_back(self.reads.scopes - set(self.positions.scopes()))
         self.settled(result, claim)
 
     def settled(self, result: Params, claim: Claim) -> None:
@@ -214,6 +214,7 @@ class Cache:
         for scope in result["gone"]:
             self._drop(scope)
         self.positions.settle(claim.scopes, result["current"])
+        self.reads.came_back(claim.scopes.keys() - result["current"].keys())
 
     def _drop(self, scope: str) -> None:
         kind, _, identity = scope.partition(":")

@@ -14,7 +14,7 @@ from guildwire.cache.servers import CachedServer
 if TYPE_CHECKING:
     from guildwire.cache.cache import Cache
 
-VERSION = 2
+VERSION = 3
 MESSAGES_KEPT = 1_000
 """Of each channel, the newest."""
 

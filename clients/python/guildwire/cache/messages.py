@@ -73,11 +73,11 @@ class Messages:
         channel_id = message["channel_id"]
         if not self._listed(channel_id):
             return
+        self._reads.message_added(message)
         if self._positions.part(scope, MESSAGES) is None:
             self._positions.load(scope, MESSAGES, rev)
         elif not self._positions.takes(scope, MESSAGES, rev):
             return
-        self._reads.message_added(message)
         if nonce := message.get("nonce"):
             self._note(nonce, message["id"])
         if self.pages.setdefault(channel_id, Pages()).take_new(_shown_to_all(message)):
@@ -101,10 +101,11 @@ class Messages:
             self._told("changed", params["message_id"], mine["channel_id"])
 
     def message_deleted(self, scope: str, rev: int, params: Params) -> None:
-        pages = self._takes(scope, rev)
-        if pages is not None and (mine := pages.messages.pop(params["message_id"], None)) is not None:
-            self._reads.message_gone(mine)
-            self._told("deleted", params["message_id"], mine["channel_id"])
+        pages, channel_id, number = self._takes(scope, rev), scope.partition(":")[2], params["message_id"]
+        mine = pages.messages.pop(number, None) if pages is not None else None
+        self._reads.message_gone(channel_id, number, mine)
+        if mine is not None:
+            self._told("deleted", number, channel_id)
 
     def _takes(self, scope: str, rev: int) -> Pages | None:
         return self.pages.get(scope.partition(":")[2]) if self._positions.takes(scope, MESSAGES, rev) else None
