@@ -233,7 +233,8 @@ WHEN = {
     "forbidden": "You may see it, but not do it. `data.needs` names the permission where one is missing.",
     "not_found": "It does not exist, or you may not see it: the two look alike.",
     "conflict": "It can't be done as things are; the message says why.",
-    "rate_limited": "Asked too often. So far only uploads of images are limited.",
+    "rate_limited": "Asked too often. So far uploads of images are limited; and changes that let members of a server "
+    "see more, while a hundred of them are being worked off there.",
     "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
     "internal": "A fault of ours; it was logged under `data.request_id`.",
 }

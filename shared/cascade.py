@@ -38,12 +38,16 @@ _PAUSE_AFTER_RACE = 0.05
 _PAUSE_FIRST, _PAUSE_MOST = 1.0, 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Task:
-    """One run of a batch: what it is about, and the origin of its changes."""
+    """One run of a batch: what it is about, and the origin of its changes.
+
+    `reached` is as the batch before left it: how far that came, where what is left can't be told from what is done.
+    """
 
     about: Mapping[str, Any]
     origin: Origin
+    reached: str | None = None
 
 
 Batch = Callable[[Task], Awaitable[bool]]
@@ -115,13 +119,14 @@ class Cascades:
         kind = document["kind"]
         origin = Origin({"cascade": document["_id"]}, time.time() + _BATCH_WITHIN)
         try:
-            if await self._batches[kind](Task(document["about"], origin)):
+            task = Task(document["about"], origin, document.get("reached"))
+            if await self._batches[kind](task):
                 outcome = "done"
                 with translated():
                     await self._store["cascades"].delete_one({"_id": document["_id"]})
             else:
                 outcome = "more"
-                await self._stand_last(document)
+                await self._stand_last({**document, "reached": task.reached})
         except LostRace:
             outcome = "lost_race"
             await self._stand_last(document)
@@ -135,7 +140,8 @@ class Cascades:
     async def _stand_last(self, document: Document) -> None:
         """Behind all others that are due: so that each has its turn, however many there are."""
         with translated():
-            await self._store["cascades"].update_one({"_id": document["_id"]}, {"$set": {"due": _now()}})
+            later = {"$set": {"due": _now(), "reached": document.get("reached")}}
+            await self._store["cascades"].update_one({"_id": document["_id"]}, later)
 
     async def _put_off(self, document: Document) -> None:
         pause = min(_PAUSE_FIRST * 2 ** document["failures"], _PAUSE_MOST)

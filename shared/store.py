@@ -127,7 +127,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
         IndexModel([("user_id", 1)]),
     ],
     "friends": [IndexModel([("user_id", 1), ("other_id", 1)], unique=True), IndexModel([("other_id", 1)])],
-    "cascades": [IndexModel([("service", 1), ("due", 1)])],
+    "cascades": [IndexModel([("service", 1), ("due", 1)]), IndexModel([("kind", 1), ("about.server_id", 1)])],
     "categories": [IndexModel([("server_id", 1), ("position", 1)])],
     "invites": [IndexModel([("server_id", 1), ("user_id", 1)])],
     "bans": [

@@ -10,6 +10,7 @@ from services.guilds.interest import Interest
 from services.guilds.invites import Invites
 from services.guilds.member_lists import MemberLists
 from services.guilds.members import Members
+from services.guilds.reading import Reading
 from services.guilds.remains import Remains
 from services.guilds.roles import Roles
 from services.guilds.servers import Servers
@@ -29,6 +30,7 @@ def handlers(parts: Parts) -> list[object]:
         Bans(parts),
         Images(parts),
         Interest(parts),
+        Reading(parts),
         Remains(parts),
         Farewell(parts),
     ]

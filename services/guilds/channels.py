@@ -8,6 +8,7 @@ from typing import Any
 from services.guilds import views
 from services.guilds.categories import MAX_CHANNELS, find_category, next_position
 from services.guilds.edits import differing, must_be_current, once_each, rights_change
+from services.guilds.reading import overwrites_widen
 from services.guilds.remains import close_channel, must_have_deleted
 from services.guilds.standing import Reader, Standing, may_grant, needs, rules_in, standing
 from shared.errors import Conflict, InvalidParams, NotFound
@@ -39,6 +40,7 @@ from shared.scopes import channel_scope, server_scope
 from shared.service import Call, Parts, handles
 from shared.sight import sight_changed
 from shared.store import Document, Store
+from shared.widening import Widened
 
 MAX_OVERWRITES = 5000
 """Of all channels of a server together. Gateways load them all at once."""
@@ -106,11 +108,12 @@ class Channels:
                 return view
             told = dict(changed)
             if "roles" in changed:
-                before = channel_overwrites(channel)
-                may_grant(rules, overwritten(before, channel_overwrites(after)))
+                before, then = channel_overwrites(channel), channel_overwrites(after)
+                may_grant(rules, overwritten(before, then))
                 await _must_have_room(change, scope.id, len(after["roles"]) - len(channel["roles"]))
                 rights_change(change, scope)
-                told["roles_with_access"] = roles_with_access(here.rights, channel_overwrites(after))
+                await overwrites_widen(change, here.rights, channel["_id"], Widened(before, then), after["rev"])
+                told["roles_with_access"] = roles_with_access(here.rights, then)
             change.update("channels", {"_id": channel["_id"]}, {"$set": {**changed, "rev": after["rev"]}})
             event = ChannelUpdated(channel_id=channel["_id"], changes=told, was=channel["rev"])
             change.record(scope, event.judged_by(**_left(channel, changed)))

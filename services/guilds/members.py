@@ -9,10 +9,11 @@ from services.guilds import views
 from services.guilds.categories import MAX_CATEGORIES, MAX_CHANNELS
 from services.guilds.edits import differing, must_be_current, rights_change
 from services.guilds.invites import find_invite, usable_invite
+from services.guilds.reading import channels_with_heads, starts_with_roles
 from services.guilds.standing import MAX_ROLES, Reader, Standing, may_grant, standing
 from shared.errors import Conflict, InvalidParams, NotFound, Unauthenticated
 from shared.journal import Change
-from shared.journal.reader import head_lookup, head_of
+from shared.journal.reader import head_of
 from shared.member_names import named
 from shared.permissions import KICK_MEMBERS, MANAGE_ROLES, channel_rules
 from shared.profiles import PROFILE, profile
@@ -120,11 +121,12 @@ class Members:
             if changed:
                 names = named(after["nick"], user["name"], user["display_name"]) if "nick" in changed else {}
                 key = {"server_id": params.server_id, "user_id": params.user_id}
-                change.update("members", key, {"$set": {**changed, **names, "rev": rev}})
+                settled = {"settled": rev} if "roles" in changed else {}
+                change.update("members", key, {"$set": {**changed, **names, **settled, "rev": rev}})
                 change.record(scope, MemberChanged(user_id=params.user_id, changes=changed, was=member["rev"]))
             if "roles" in changed:
                 rights_change(change, scope)
-                await _start_where_sight_begins(change, here, member, after)
+                await starts_with_roles(change, here.rights, member, after)
         shown = profile(user, call.user_id, is_acquainted=True)
         call.holds(user_scope(shown.id).name, shown.rev)
         return views.member_view(after, shown, after["roles"])
@@ -226,6 +228,7 @@ def new_member(server_id: str, user: Document, joined: datetime, rev: int) -> Do
         **named(None, user["name"], user["display_name"]),
         "roles": [],
         "joined_date": joined,
+        "settled": rev,
         "rev": rev,
     }
 
@@ -234,7 +237,7 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
     """The whole server as the new member may see it, with the position in each scope, all of one snapshot."""
     in_server = {"server_id": server["_id"]}
     roles = await change.find("roles", in_server, MAX_ROLES)
-    channels = await _channels_with_heads(change, server["_id"])
+    channels = await channels_with_heads(change, server["_id"])
     categories = await change.find("categories", in_server, MAX_CATEGORIES)
     here, mine = Standing(server, member, roles), member_rights(member)
     seen = views.visible(channels, here.rights, mine)
@@ -249,18 +252,3 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
         roles=views.role_views(roles),
         scopes={server_scope(server["_id"]).name: rev, **positions},
     )
-
-
-async def _channels_with_heads(change: Change, server_id: str) -> list[Document]:
-    named: Document = {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}}
-    scoped: list[Document] = [{"$match": {"server_id": server_id}}, named]
-    return await change.aggregate("channels", [*scoped, *head_lookup("scope")], MAX_CHANNELS)
-
-
-async def _start_where_sight_begins(change: Change, here: Standing, before: Document, after: Document) -> None:
-    """Whoever comes to see a channel starts to read it at its end."""
-    channels = await _channels_with_heads(change, here.server["_id"])
-    seen = {channel["_id"] for channel in views.visible(channels, here.rights, member_rights(before))}
-    shown = views.visible(channels, here.rights, member_rights(after))
-    gained = {channel["_id"]: head_of(channel).last_id for channel in shown if channel["_id"] not in seen}
-    start_reading(change, here.server["_id"], [after["user_id"]], gained)

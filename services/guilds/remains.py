@@ -6,12 +6,15 @@ gone, in the transaction that takes the membership away.
 
 from __future__ import annotations
 
+from services.guilds.reading import members_at_once, settle
 from services.guilds.standing import Reader
 from shared.cascade import Task, cascade, works_off
 from shared.errors import LostRace, NotFound
 from shared.journal import Change
+from shared.journal.reader import head_within
 from shared.protocol.server import ServerClosed, ServerDeleted
-from shared.scopes import Scope, channel_scope, self_scope
+from shared.reading_starts import pending_widenings
+from shared.scopes import Scope, channel_scope, self_scope, server_scope
 from shared.service import Parts
 from shared.store import Document, translated
 
@@ -64,12 +67,23 @@ class Remains:
 
     @works_off("role")
     async def role(self, task: Task) -> bool:
-        """Takes the role out of the members who have it; they show it no longer, so nothing moves a revision."""
-        role_id = task.about["role_id"]
-        ids = await self._ids("members", {"server_id": task.about["server_id"], "roles": role_id})
-        with translated():
-            await self._store["members"].update_many({"_id": {"$in": ids}}, {"$pull": {"roles": role_id}})
-        return not ids
+        """Takes the role out of the members who have it; they show it no longer, so nothing moves a revision.
+
+        What they came to see by it is settled first: later, nobody would know that they had it.
+        """
+        server_id, role_id = task.about["server_id"], task.about["role_id"]
+        have_it = {"server_id": server_id, "roles": role_id}
+        async with self._store.snapshot() as snapshot:
+            pending = await pending_widenings(snapshot, [server_id])
+            head = await head_within(snapshot, server_scope(server_id))
+            members = await snapshot.find("members", have_it, members_at_once(pending))
+        if not members:
+            return True
+        async with self._journal.change(task.origin) as change:
+            await settle(change, pending, members)
+            these = {"_id": {"$in": [member["_id"] for member in members]}, "roles": role_id}
+            change.update_all("members", these, {"$pull": {"roles": role_id}, "$max": {"settled": head.rev}})
+        return False
 
     async def _members(self, task: Task, in_server: Document) -> bool:
         with translated():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from services.guilds import views
 from services.guilds.edits import differing, must_be_current, once_each, rights_change
+from services.guilds.reading import role_goes, role_widens
 from services.guilds.standing import MAX_ROLES, Standing, may_grant, standing
 from shared.cascade import cascade
 from shared.errors import Conflict, NotFound
@@ -105,6 +106,7 @@ class Roles:
             if "rules" in changed:
                 may_grant(here.rules, set(changed["rules"]) - set(role["rules"]))
                 rights_change(change, scope)
+                await role_widens(change, here.rights, role["_id"], changed["rules"], change.rev(scope))
             after = {**role, **changed, "rev": change.rev(scope)}
             change.update("roles", {"_id": role["_id"]}, {"$set": {**changed, "rev": after["rev"]}})
             change.record(scope, RoleChanged(role_id=role["_id"], changes=changed, was=role["rev"]))
@@ -127,6 +129,7 @@ class Roles:
             overwritten = {"server_id": params.server_id, "roles.role_id": role["_id"]}
             change.update_all("channels", overwritten, {"$pull": {"roles": {"role_id": role["_id"]}}})
             rights_change(change, scope)
+            await role_goes(change, here.rights, role["_id"], change.rev(scope))
             change.record(scope, RoleDeleted(role_id=role["_id"]))
             change.insert("cascades", cascade("guilds", "role", server_id=params.server_id, role_id=role["_id"]))
         return Empty()

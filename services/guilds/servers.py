@@ -15,6 +15,7 @@ from services.guilds.members import (
     new_member,
     touch_user,
 )
+from services.guilds.reading import starts_as_owner
 from services.guilds.remains import close_server, must_have_deleted
 from services.guilds.standing import Standing, standing
 from shared.errors import Forbidden, NotFound
@@ -124,8 +125,9 @@ class Servers:
             rev = change.rev(scope)
             written = {**changed, "rev": rev}
             if "owner_id" in changed:
-                await find_member(change, params.server_id, changed["owner_id"])
-                await touch_user(change, changed["owner_id"])
+                heir = await find_member(change, params.server_id, changed["owner_id"])
+                await touch_user(change, heir["user_id"])
+                await starts_as_owner(change, here.rights, heir)
                 written["perm_rev"] = rev
             change.update("servers", {"_id": params.server_id}, {"$set": written})
             change.record(scope, ServerUpdated(server_id=params.server_id, changes=changed, was=here.server["rev"]))

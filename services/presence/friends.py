@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.presence.appearing import seen_anew
-from services.presence.pairs import MOST, Pair, pair_of, standing_pair
+from services.presence.pairs import MOST, Pair, pair_of, standing_pair, with_users
 from shared.cascade import Task, works_off
 from shared.errors import Conflict, Forbidden, NotFound
 from shared.journal.entry import Entry, happened
@@ -95,10 +95,12 @@ class Friends:
     @handles(DELETE_FRIEND)
     async def delete_friend(self, call: Call, params: DeleteFriend) -> Empty:
         """Declines, cancels, unfriends or unblocks. What others did to me is not mine to end: nothing happens."""
-        async with self._journal.change(call.origin, self_scope(call.user_id), self_scope(params.user_id)) as change:
+        async with self._journal.change(call.origin, *_scopes_of(call.user_id, params.user_id)) as change:
             pair = await standing_pair(change, call.user_id, params.user_id)
             if pair is None or pair.me.state in {None, "blocked_by"}:
                 return Empty()
+            if pair.me.state == "friend":
+                pair = await seen_anew(self._store, await with_users(pair), friends=False)
             if pair.other.state == "blocked":
                 pair.become("blocked_by", "blocked")
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.acquaintance import have_met
 from shared.errors import Conflict, NotFound, Unauthenticated
@@ -141,3 +141,14 @@ async def standing_pair(change: Change, my_id: str, other_id: str) -> Pair | Non
     if rows.mine is None and rows.theirs is None:
         return None
     return Pair(change, Side({"_id": my_id}, rows.mine), Side({"_id": other_id}, rows.theirs))
+
+
+async def with_users(pair: Pair) -> Pair:
+    """A standing pair with what is shown of both, be they deleted or not, and whether they share something else."""
+    my_id, other_id = pair.me.user["_id"], pair.other.user["_id"]
+    both = {"_id": {"$in": [my_id, other_id]}}
+    users = {user["_id"]: user for user in await pair.change.find("users", both, 2, projection=PROFILE)}
+    met = await have_met(pair.change, my_id, other_id)
+    return replace(
+        pair, me=replace(pair.me, user=users[my_id]), other=replace(pair.other, user=users[other_id]), have_met=met
+    )

@@ -301,7 +301,10 @@ async def friends(scene: Scene) -> None:
     )
     await scene.refused("They are friends already", "dan", "add_friend", user_id=at["ann"])
     listed = await scene.play("Ann lists her friends", "ann", "get_friends")
-    await scene.play("Dan ends it", "dan", "delete_friend", {"friend_deleted": "ann dan"}, user_id=at["ann"])
+    await scene.play(
+        "Dan ends it", "dan", "delete_friend", {"user_changed": "ann bob dan", "friend_deleted": "ann dan"},
+        user_id=at["ann"],
+    )  # fmt: skip
     await scene.play("Ann asks what has changed", "ann", "get_friends", since=listed["rev"])
     await scene.play(
         "Ann sets what her client keeps", "ann", "update_settings", {"settings_changed": "ann"},

@@ -44,9 +44,9 @@ async def place(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Asy
     await asyncio.to_thread(system.stop)
 
 
-def fill(system: System, room: Room, number: int, roles: list[str]) -> list[str]:
+def fill(system: System, room: Room, number: int, roles: list[str], prefix: str = "") -> list[str]:
     """So many more members, whose self scopes nobody holds."""
-    ids = [f"{room.server_id}.{each:06}" for each in range(number)]
+    ids = [f"{prefix}{room.server_id}.{each:06}" for each in range(number)]
     system.db.members.insert_many(
         {
             "server_id": room.server_id,
@@ -144,3 +144,39 @@ async def test_a_channel_is_emptied_whenever_its_service_dies(place: Place) -> N
     await eventually(lambda: not messages(room.channel_id), "nothing said in it is left", PATIENCE)
     await eventually(lambda: not system.db.cascades.count_documents({}), "nothing is left to do", PATIENCE)
     assert messages(second["id"]) == MANY
+
+
+@pytest.mark.parametrize("ghosts", ["before", "behind"])
+async def test_all_start_to_read_where_they_came_to_see_whenever_its_service_dies(place: Place, ghosts: str) -> None:
+    """Those who had their turn and those who still wait for it are shown the same, also while nobody works it off."""
+    system = place.system
+    room = await place.people.room(new=True)
+    named = {"server_id": room.server_id}
+    await asyncio.to_thread(fill, system, room, MANY, [], "0" if ghosts == "before" else "z")
+    (everyone,) = (await room.owner.call("get_server_roles", **named))["roles"]
+    change = {**named, "role_id": everyone["id"]}
+    await room.owner.call("update_role", **change, changes={"rules": []})
+    for _ in range(3):
+        await room.owner.call("add_message", channel_id=room.channel_id, content="@everyone")
+    await room.owner.call("update_role", **change, changes={"rules": ["view_channel"]})
+
+    def left() -> list[dict[str, Any]]:
+        return list(system.db.cascades.find({"about.server_id": room.server_id}))
+
+    def starts() -> int:
+        return system.db.reading_starts.count_documents({**named, f"channels.{room.channel_id}": 3})
+
+    async def place_of_member() -> tuple[int, int]:
+        (state,) = (await room.member.call("get_read_states", **named))["read_states"]
+        return state["read_id"], state["mentions"]
+
+    await killed_when(place, "guilds-0", lambda: any(each.get("reached") for each in left()))
+    assert left()
+    assert 0 < starts() < MANY + 1
+    mine = {**named, "user_id": room.member_is.id}
+    assert system.db.reading_starts.count_documents(mine) == (ghosts == "behind")
+    assert await place_of_member() == (3, 0)
+    await system.launch("guilds-0")
+    await eventually(lambda: not left(), "nothing is left to do", PATIENCE)
+    assert starts() == MANY + 1
+    assert await place_of_member() == (3, 0)

@@ -210,6 +210,10 @@ class Intrigues:
         said = await self._try(step.user, "add_message", channel_id=channel, content=word)
         if said:
             self._messages.append((channel, said["id"], step.user))
+            self._said(step.user, channel, said["id"])
+
+    def _said(self, user: int, channel: str, message: int) -> None:
+        """Something was said, under this number."""
 
     async def _edit(self, step: Step) -> None:
         picked = self._pick(self._messages, step.target)

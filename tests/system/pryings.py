@@ -51,6 +51,8 @@ class Pryings(Intrigues):
         super().__init__(system, directory)
         self._signs = Signs()
         self._reactions: list[tuple[str, int, int, str]] = []
+        self._ends: dict[str, int] = {}
+        self._places: dict[tuple[int, str], int] = {}
 
     async def perform(self, steps: list[Step]) -> None:
         self._signs.begin_anew()
@@ -59,6 +61,10 @@ class Pryings(Intrigues):
     def _note_sight(self, before: dict[int, set[str]], stayed: set[int]) -> None:
         super()._note_sight(before, stayed)
         for user in range(4):
+            # Who joins starts at the end of all channels, also of those that are hidden from them.
+            everywhere = set(self._server.channels) if user in self._server.members and user not in stayed else set()
+            for channel in (self._server.channels_of(user) - before[user]) | everywhere:
+                self._read(user, channel)
             self._signs.seen(user, self._server.channels_of(user))
             self._words.seen(user, [self._id] if user in self._server.members else [])
 
@@ -101,9 +107,26 @@ class Pryings(Intrigues):
     # Asking for what may be hidden: it is answered to who may see it, and to nobody else.
 
     async def _look_at_reads(self, step: Step) -> None:
-        found = await self._try(step.user, "get_read_states")
-        named = {state["channel_id"] for state in found["read_states"]}
-        assert named == self._server.channels_of(step.user), f"what user {step.user} can read"
+        await self._check_reads(step.user)
+
+    async def _check_reads(self, user: int) -> None:
+        """One has read up to where one was when one came to see it, and up to what one said oneself."""
+        found = await self._clients[user].call("get_read_states")
+        places = {state["channel_id"]: state["read_id"] for state in found["read_states"]}
+        expected = {each: self._places.get((user, each), 0) for each in self._server.channels_of(user)}
+        assert places == expected, f"where user {user} reads"
+
+    def _said(self, user: int, channel: str, message: int) -> None:
+        self._ends[channel] = message
+        self._read(user, channel)
+
+    def _read(self, user: int, channel: str) -> None:
+        self._places[user, channel] = self._ends.get(channel, 0)
+
+    async def _check(self) -> None:
+        for user in range(4):
+            await self._check_reads(user)
+        await super()._check()
 
     async def _look_at_messages(self, step: Step) -> None:
         if (channel := self._a_channel(step)) is not None:
