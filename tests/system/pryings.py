@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.client import Event
+from tests.faults.proxy import Proxy
 from tests.rig import System
+from tests.system.court import USERS, Frame, Step
 from tests.system.intrigues import KINDS as INTRIGUES
-from tests.system.intrigues import Intrigues, Step
+from tests.system.intrigues import Intrigues
 
 KINDS = (
     *INTRIGUES,
@@ -47,8 +47,8 @@ class Signs:
 
 
 class Pryings(Intrigues):
-    def __init__(self, system: System, directory: Path) -> None:
-        super().__init__(system, directory)
+    def __init__(self, system: System, directory: Path, proxies: Sequence[Proxy]) -> None:
+        super().__init__(system, directory, proxies)
         self._signs = Signs()
         self._reactions: list[tuple[str, int, int, str]] = []
 
@@ -58,19 +58,17 @@ class Pryings(Intrigues):
 
     def _note_sight(self, before: dict[int, set[str]], stayed: set[int]) -> None:
         super()._note_sight(before, stayed)
-        for user in range(4):
+        for user in USERS:
             self._signs.seen(user, self._server.channels_of(user))
             self._words.seen(user, [self._id] if user in self._server.members else [])
 
-    def _check_words(self) -> None:
-        for user, client in enumerate(self._clients):
-            self._check_signs(user, ((item.method, item.params) for item in client.received if isinstance(item, Event)))
-        for device in self._devices:
-            self._check_signs(device.user, device.app.recording.take_unscoped())
-        super()._check_words()
-
-    def _check_signs(self, user: int, events: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        signs = [(params["channel_id"], params["user_id"]) for name, params in events if name == "typing_started"]
+    def _judge(self, user: int, frames: Sequence[Frame]) -> None:
+        super()._judge(user, frames)
+        signs = [
+            (frame["params"]["channel_id"], frame["params"]["user_id"])
+            for frame in frames
+            if isinstance(frame, dict) and frame.get("method") == "typing_started"
+        ]
         leaked = self._signs.leaked(user, signs)
         assert not leaked, f"user {user} heard that somebody types: {leaked}"
 
@@ -80,7 +78,7 @@ class Pryings(Intrigues):
         if (picked := self._pick(self._messages, step.target)) is None:
             return
         channel, message, _ = picked
-        emoji = self._words.new()
+        emoji = self._words.new(step.user)
         self._words.put(emoji, channel)
         named = {"channel_id": channel, "message_id": message, "emoji": emoji}
         if await self._try(step.user, "add_reaction", **named):
@@ -135,13 +133,13 @@ class Pryings(Intrigues):
     # Names and invites.
 
     async def _rename_member(self, step: Step) -> None:
-        word, user = self._words.new(), step.target % 4
+        word, user = self._words.new(step.user), step.target % 4
         self._words.put(word, self._server.everyone)
         await self._change(step.user, "update_member", user_id=self._people[user].id, changes={"nick": word})
 
     async def _rename_server(self, step: Step) -> None:
         """The server's name is seen by who looks at it by an invite, too."""
-        word = self._words.new()
+        word = self._words.new(step.user)
         self._words.put(word, self._id)
         await self._change(step.user, "update_server", changes={"name": word})
 
