@@ -262,11 +262,12 @@ class Court:
         self._paused.append(asyncio.create_task(go_on()))
 
     async def _trail(self, step: Step) -> None:
-        """To the gateways news of the server come late for a while, behind what happens in its channels by then."""
-        subject = f"ev.server.{self._id}"
+        """To the gateways news of the server, and of what users have, come late for a while: behind all others."""
+        subjects = [f"ev.server.{self._id}", *(f"ev.self.{person.id}" for person in self._people)]
         for proxy, late in zip(self._proxies, (step.target, step.other), strict=True):
-            proxy.delay(subject, 0.05 + late % 250 / 1000)
-            self._trailing.append((proxy, subject))
+            for subject in subjects:
+                proxy.delay(subject, 0.05 + late % 250 / 1000)
+                self._trailing.append((proxy, subject))
 
 
 def _frame(item: Received) -> Frame:

@@ -22,7 +22,7 @@ KINDS = (
     *(["choose_status"] * 4 + ["say_how_one_is"] * 2),
     *["look_at_user", "look_at_users", "look_at_members", "look_at_friends", "look_at_bans"],
     *["mention"] * 2,
-    *(["ask_friend"] * 2 + ["befriend"] * 2 + ["unfriend", "block"]),
+    *(["ask_friend"] * 2 + ["befriend"] * 2 + ["unfriend", "unfriend", "block"]),
 )
 STATUSES = ("online", "idle", "dnd", "invisible")
 
@@ -92,7 +92,7 @@ class Courtesies(Pryings):
     # Saying how one is.
 
     async def _choose_status(self, step: Step) -> None:
-        await self._say_of_oneself(step, {"status": STATUSES[step.target % len(STATUSES)]})
+        await self._say_of_oneself(step, {"status": STATUSES[step.other % len(STATUSES)]})
 
     async def _say_how_one_is(self, step: Step) -> None:
         """In words that everybody may read, who holds the profile; sometimes with a status, that fewer see."""

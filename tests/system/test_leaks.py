@@ -32,8 +32,10 @@ AT_ONCE = 5
 ENOUGH = 2_000
 """Steps, among which everything must have happened that the users ever try."""
 
+OPENING = ("add_category", "add_role", "add_channel", "add_channel", "say")
+"""What an example begins with, so that there is something to change."""
 TAKING = ("hide", "give_roles", "drop_role", "set_rules", "kick", "ban")
-SAYING = ("say", "type", "say", "type", "rename")
+SAYING = ("say", "type", "say", "type", "rename", "choose_status", "choose_status")
 
 
 def drawn(chance: random.Random) -> list[Step]:
@@ -48,12 +50,17 @@ def drawn(chance: random.Random) -> list[Step]:
     return [Step(*each, chance.randrange(1000), chance.randrange(1000)) for each in zip(kinds, users, strict=True)]
 
 
+def by_owner(kind: str, chance: random.Random) -> Step:
+    return Step(kind, OWNER, chance.randrange(1000), chance.randrange(1000))
+
+
 async def live(court: Courtesies, seed: int) -> None:
     """One example."""
     chance = random.Random(seed)
     try:
         await court.begin()
-        for _ in range(STEPS_EACH // AT_ONCE):
+        await court.perform([by_owner(kind, chance) for kind in OPENING])
+        while court.performed < STEPS_EACH:
             await court.perform(drawn(chance))
     except Exception as error:
         error.add_note(f"after {court.performed} steps of an example; again: LEAK_EXAMPLES=1 LEAK_SEED={seed}")
