@@ -21,9 +21,9 @@ MOST_CHANNELS, MOST_ROLES, MOST_CATEGORIES = 5, 4, 2
 KINDS = (
     *(["say"] * 6 + ["edit", "unsay"]),
     *(["add_channel"] * 2 + ["hide", "show", "rename", "move", "drop_channel", "drop_channel"]),
-    *["add_category", "drop_category", "rename_category", "rename_category"],
+    *["add_category", *["drop_category", "rename_category"] * 2],
     *(["add_role", "set_rules", "drop_role"] + ["give_roles"] * 4),
-    *(["join"] * 3 + ["leave", "kick", "ban", "unban", "hand_over"]),
+    *(["join"] * 3 + ["leave"] * 3 + ["kick", "ban", "unban", "hand_over"]),
     *["go", "come", "come", "lag", "trail"],
 )
 

@@ -13,8 +13,8 @@ from tests.system.intrigues import Intrigues
 
 KINDS = (
     *INTRIGUES,
-    *(["react"] * 2 + ["unreact"] + ["type"] * 6),
-    *["look_at_reads", "look_at_messages", "look_at_channel", "look_at_channels"],
+    *(["react"] * 2 + ["unreact"] * 3 + ["type"] * 6),
+    *["look_at_reads", "look_at_messages", *["look_at_channel"] * 2, "look_at_channels"],
     *["rename_member", "rename_server", "invite", "peek"],
 )
 
