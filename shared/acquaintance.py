@@ -14,15 +14,19 @@ _MAX_SERVERS = 200
 
 
 async def acquaintances(store: Store, user_id: str) -> dict[str, Any]:
-    """To whom the user's status is shown at this moment: who is in one of the `servers`, or is of the `users`."""
-    servers = await _servers_of(store, user_id)
+    """To whom the user's status is shown at this moment: who is in one of the `servers`, or is of the `users`.
+
+    Each server with its `perm_rev`: who is in it must be known as of then, or who was removed just before is told too.
+    """
+    among: Filter = {"_id": {"$in": await _servers_of(store, user_id)}}
     friendly: Filter = {"user_id": user_id, "state": "friend"}
     fields: Document = {"_id": 0, "users": 1, "open": 1}
     with translated():
+        servers = await store["servers"].find(among, {"perm_rev": 1}).to_list(_MAX_SERVERS)
         friends = await store["friends"].find(friendly, {"other_id": 1}).to_list(_MAX_FRIENDS)
         directs = await store["directs"].find(opened(user_id), fields).to_list(MAX_OPEN)
     users = {friend["other_id"] for friend in friends} | {each for direct in directs for each in direct["open"]}
-    return {"servers": servers, "users": sorted(users - {user_id})}
+    return {"servers": {server["_id"]: server["perm_rev"] for server in servers}, "users": sorted(users - {user_id})}
 
 
 async def acquainted(store: Store, reader_id: str, others: Collection[str]) -> set[str]:

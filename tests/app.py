@@ -21,8 +21,9 @@ from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER
 from guildwire.loading import Unsettled
 
 from tests.client import Client as Bare
+from tests.client import Received
 from tests.recording import Recording
-from tests.view import PAGE, Entity, Snapshot, View, as_friend, fresh_view, stored
+from tests.view import PAGE, Entity, Snapshot, View, as_friend, read_all, stored
 
 PATIENCE = 12.0
 """Seconds. Whoever was cut off by a restart may wait for some of them before it tries again."""
@@ -149,13 +150,12 @@ def _shown(cache: Cache) -> set[str]:
     return set(cache.friends.all).union(*(server.members for server in cache.servers.values()))
 
 
-async def fresh_sight(url: str, token: str) -> View:
-    """All that a user sees, the members and their profiles too, read anew."""
-    view = await fresh_view(url, token)
+async def fresh_sight(url: str, token: str, on_received: Callable[[Received], None] | None = None) -> View:
+    """All that a user sees, the members and their profiles too, read anew; `on_received` hears all that comes."""
     members: dict[str, Any] = {}
-    users = dict(view.snapshot["users"])
-    async with await Bare.connect(url) as client:
-        await client.call("authenticate", token=token)
+    async with await Bare.connect(url, on_received) as client:
+        view = await read_all(client, token)
+        users = dict(view.snapshot["users"])
         for server_id in view.snapshot["servers"]:
             page = await client.call("get_server_members", server_id=server_id, amount=PAGE)
             assert page["next_anchor"] is None

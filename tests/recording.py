@@ -48,7 +48,6 @@ class Recording:
         self.violations: list[str] = []
         self.traffic = Traffic()
         self._texts: list[str] = []
-        self._unscoped: list[tuple[str, Params]] = []
         self._cache = cache
         self._orders: dict[str, Order] = {}
         self._claimed: dict[str, int] = {}
@@ -64,11 +63,6 @@ class Recording:
         """Every frame that came since this was last asked, over whatever connection."""
         texts, self._texts = self._texts, []
         return texts
-
-    def take_unscoped(self) -> list[tuple[str, Params]]:
-        """Every event of no scope that came since this was last asked."""
-        events, self._unscoped = self._unscoped, []
-        return events
 
     async def open(self, url: str, on_event: OnEvent, on_reply: OnReply) -> Connection:
         self.traffic = traffic = Traffic()
@@ -96,7 +90,6 @@ class Recording:
     def _hear(self, name: str, params: Params) -> None:
         scope = params.get("scope")
         if scope is None:
-            self._unscoped.append((name, params))
             return
         self.traffic.told.append((name, params))
         if scope in self._gone:

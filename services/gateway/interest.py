@@ -107,7 +107,8 @@ class Interest:
         if self._feeds.pop(feed.scope.name, None) is None:
             return
         FEEDS.labels(kind=feed.scope.kind).dec()
-        self._held_back.pop(feed.scope.name, None)
+        # What of users waited for it waits for nothing now; but not in the midst of what may be let out.
+        asyncio.get_running_loop().call_soon(self._pump_held_back, feed)
         subject = subscription_for(feed.scope)
         self._users_of[subject] -= 1
         if not self._users_of[subject]:
@@ -182,9 +183,7 @@ class Interest:
                 return
         if feed.has_gap:
             self._repair_soon(feed)
-        for name in self._held_back.pop(feed.scope.name, ()):
-            if channel := self._feeds.get(name):
-                self._pump(channel)
+        self._pump_held_back(feed)
 
     def _let_out(self, feed: Feed[Connection], entry: Entry) -> None:
         self.on_entry(feed, entry)
@@ -196,17 +195,21 @@ class Interest:
                 self.on_live(feed, holder)
 
     def _may_be_judged(self, feed: Feed[Connection], entry: Entry) -> bool:
-        """A channel's entry waits until its server's feed has come to the permissions it was made under."""
-        if not entry.perm_rev:
-            return True
-        server = self._feeds.get(f"server:{feed.scope.within}")
-        if server is None:
+        """An entry waits until the servers' feeds have come to the permissions it was made under."""
+        if entry.perm_rev and f"server:{feed.scope.within}" not in self._feeds:
             return False
-        if server.last >= entry.perm_rev:
-            return True
-        self._held_back.setdefault(server.scope.name, set()).add(feed.scope.name)
-        self.expect(server, entry.perm_rev)
-        return False
+        for server_id, rev in _judged_under(feed, entry).items():
+            server = self._feeds.get(f"server:{server_id}")
+            if server is not None and server.last < rev:
+                self._held_back.setdefault(server.scope.name, set()).add(feed.scope.name)
+                self.expect(server, rev)
+                return False
+        return True
+
+    def _pump_held_back(self, server: Feed[Connection]) -> None:
+        for name in self._held_back.pop(server.scope.name, ()):
+            if feed := self._feeds.get(name):
+                self._pump(feed)
 
     # Repair.
 
@@ -374,6 +377,17 @@ class Interest:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger().error("bug", exc_info=error)
+
+
+def _judged_under(feed: Feed[Connection], entry: Entry) -> dict[str, int]:
+    """The servers by whose members or permissions it is judged who is told, each with the revision needed of it."""
+    if feed.scope.within:
+        return {feed.scope.within: entry.perm_rev}
+    if feed.scope.kind != "user":
+        return {}
+    return {
+        server_id: rev for event in entry.events for server_id, rev in event.get("facts", {}).get("servers", {}).items()
+    }
 
 
 def _stands_alone(scope: Scope) -> bool:

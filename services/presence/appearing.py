@@ -38,7 +38,7 @@ async def _appear(store: Store, pair: Pair, side: Side, other_id: str, *, friend
     pair.change.record(scope, event, own=own, audience=Audience.ACQUAINTANCES)
     if not friends:
         hidden = UserChanged(user_id=user["_id"], changes={}, was=user["rev"])
-        hidden.judged_by(servers=[], users=[other_id], shown={"changes": {"status": "offline"}})
+        hidden.judged_by(servers={}, users=[other_id], shown={"changes": {"status": "offline"}})
         pair.change.record(scope, hidden, audience=Audience.ACQUAINTANCES)
     rev = pair.change.rev(scope)
     pair.change.update("users", {"_id": user["_id"], "rev": user["rev"]}, {"$set": {"rev": rev}})

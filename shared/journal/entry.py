@@ -37,9 +37,9 @@ class Entry:
 
     `events` are `{name, params, to?, own?, users?, facts?}`: `to` narrows the audience; `own` is `{user_id, params}`,
     laid over the params for that user alone; `users` are the whole users in it, with their revisions; `facts` are
-    what gateways judge it by, `facts.shown` params laid over for acquaintances alone. `last_id` is the channel's
-    last message id as of this entry; `perm_rev` the revision of the server's scope up to which permissions must be
-    known to judge it.
+    what gateways judge it by, `facts.shown` params laid over for acquaintances alone, `facts.servers` where those are,
+    with a `perm_rev` each. `last_id` is the channel's last message id as of this entry; `perm_rev` the revision of the
+    server's scope up to which permissions must be known to judge it.
     """
 
     scope: Scope

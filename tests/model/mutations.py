@@ -203,7 +203,7 @@ ORDERING = (
     Mutation(
         "an entry waits for the permissions it was made under",
         profile.LOSSY,
-        _edit(_INTEREST, ("if server.last >= entry.perm_rev:", "if True:")),
+        _edit(_INTEREST, ("if server is not None and server.last < rev:", "if False:")),
     ),
 )
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.client import Event
+from tests.faults.proxy import Proxy
 from tests.rig import System
+from tests.system.court import USERS, Frame, Step
 from tests.system.intrigues import KINDS as INTRIGUES
-from tests.system.intrigues import Intrigues, Step
+from tests.system.intrigues import Intrigues
 
 KINDS = (
     *INTRIGUES,
-    *(["react"] * 2 + ["unreact"] + ["type"] * 6),
-    *["look_at_reads", "look_at_messages", "look_at_channel", "look_at_channels"],
+    *(["react"] * 2 + ["unreact"] * 3 + ["type"] * 6),
+    *["look_at_reads", "look_at_messages", *["look_at_channel"] * 2, "look_at_channels"],
     *["rename_member", "rename_server", "invite", "peek"],
 )
 
@@ -47,8 +47,8 @@ class Signs:
 
 
 class Pryings(Intrigues):
-    def __init__(self, system: System, directory: Path) -> None:
-        super().__init__(system, directory)
+    def __init__(self, system: System, directory: Path, proxies: Sequence[Proxy]) -> None:
+        super().__init__(system, directory, proxies)
         self._signs = Signs()
         self._reactions: list[tuple[str, int, int, str]] = []
         self._ends: dict[str, int] = {}
@@ -60,23 +60,21 @@ class Pryings(Intrigues):
 
     def _note_sight(self, before: dict[int, set[str]], stayed: set[int]) -> None:
         super()._note_sight(before, stayed)
-        for user in range(4):
+        for user in USERS:
             # Who joins starts at the end of all channels, also of those that are hidden from them.
             everywhere = set(self._server.channels) if user in self._server.members and user not in stayed else set()
             for channel in (self._server.channels_of(user) - before[user]) | everywhere:
-                self._read(user, channel)
+                self._has_read(user, channel)
             self._signs.seen(user, self._server.channels_of(user))
             self._words.seen(user, [self._id] if user in self._server.members else [])
 
-    def _check_words(self) -> None:
-        for user, client in enumerate(self._clients):
-            self._check_signs(user, ((item.method, item.params) for item in client.received if isinstance(item, Event)))
-        for device in self._devices:
-            self._check_signs(device.user, device.app.recording.take_unscoped())
-        super()._check_words()
-
-    def _check_signs(self, user: int, events: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        signs = [(params["channel_id"], params["user_id"]) for name, params in events if name == "typing_started"]
+    def _judge(self, user: int, frames: Sequence[Frame]) -> None:
+        super()._judge(user, frames)
+        signs = [
+            (frame["params"]["channel_id"], frame["params"]["user_id"])
+            for frame in frames
+            if isinstance(frame, dict) and frame.get("method") == "typing_started"
+        ]
         leaked = self._signs.leaked(user, signs)
         assert not leaked, f"user {user} heard that somebody types: {leaked}"
 
@@ -86,7 +84,7 @@ class Pryings(Intrigues):
         if (picked := self._pick(self._messages, step.target)) is None:
             return
         channel, message, _ = picked
-        emoji = self._words.new()
+        emoji = self._words.new(step.user)
         self._words.put(emoji, channel)
         named = {"channel_id": channel, "message_id": message, "emoji": emoji}
         if await self._try(step.user, "add_reaction", **named):
@@ -118,13 +116,13 @@ class Pryings(Intrigues):
 
     def _said(self, user: int, channel: str, message: int) -> None:
         self._ends[channel] = message
-        self._read(user, channel)
+        self._has_read(user, channel)
 
-    def _read(self, user: int, channel: str) -> None:
+    def _has_read(self, user: int, channel: str) -> None:
         self._places[user, channel] = self._ends.get(channel, 0)
 
     async def _check(self) -> None:
-        for user in range(4):
+        for user in USERS:
             await self._check_reads(user)
         await super()._check()
 
@@ -158,13 +156,13 @@ class Pryings(Intrigues):
     # Names and invites.
 
     async def _rename_member(self, step: Step) -> None:
-        word, user = self._words.new(), step.target % 4
+        word, user = self._words.new(step.user), step.target % 4
         self._words.put(word, self._server.everyone)
         await self._change(step.user, "update_member", user_id=self._people[user].id, changes={"nick": word})
 
     async def _rename_server(self, step: Step) -> None:
         """The server's name is seen by who looks at it by an invite, too."""
-        word = self._words.new()
+        word = self._words.new(step.user)
         self._words.put(word, self._id)
         await self._change(step.user, "update_server", changes={"name": word})
 

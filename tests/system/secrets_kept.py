@@ -18,8 +18,11 @@ class Words:
         self._standing: dict[str, set[str]] = defaultdict(set)
         self._permitted: dict[int, set[str]] = defaultdict(set)
 
-    def new(self) -> str:
-        return f"word{next(self._numbers)}x"
+    def new(self, author: int) -> str:
+        """A word of a user's own: one may make what one doesn't see, and is answered with it."""
+        word = f"word{next(self._numbers)}x"
+        self._permitted[author].add(word)
+        return word
 
     def put(self, word: str, place: str) -> None:
         self._standing[place].add(word)

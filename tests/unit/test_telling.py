@@ -100,7 +100,7 @@ def test_only_its_author_is_shown_the_nonce() -> None:
 
 
 def test_a_status_is_told_to_acquaintances_alone_and_the_choice_to_oneself() -> None:
-    facts = {"servers": ["s"], "users": ["friend"], "shown": {"changes": {"status": "offline"}}}
+    facts = {"servers": {"s": 5}, "users": ["friend"], "shown": {"changes": {"status": "offline"}}}
     own = {"user_id": "ann", "params": {"changes": {"status": "invisible"}}}
     event = {"name": "user_changed", "params": {"changes": {}}, "own": own, "facts": facts}
     everybody = {each.user_id: each for each in (of("ann"), of("friend"), of("mate", "s"), of("eve", "other"))}
