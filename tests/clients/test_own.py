@@ -99,3 +99,16 @@ def test_it_is_saved_and_cleared(cache: Cache, tmp_path: Path) -> None:
     again.clear()
     assert (again.friends.all, again.friends.complete, again.settings.value) == ({}, False, {})
     assert changes.take_all() == [Change("cache", "deleted")]
+
+
+def test_a_whole_user_older_than_what_was_heard_of_them_is_asked_for_again() -> None:
+    cache = Cache()
+    connect(cache, {SELF: 1})
+    listed(cache, 1)
+    cache.reply("get_user", {"user_id": "u7"}, {"full": True, **user("u7", 2)})
+    event(cache, "user_changed", "user:u7", 4, user_id="u7", changes={"status_text": "new"}, was=3)
+    event(cache, "friend_added", SELF, 2, friend={"user": user("u7", 3), "state": "incoming", "rev": 2})
+    assert asked(cache) == [("get_users", {"users": {"u7": 3}})]
+    cache.reply("get_users", {"users": {"u7": 3}}, {"users": [user("u7", 4, status_text="new")]})
+    assert asked(cache) == []
+    assert cache.user("u7") == user("u7", 4, status_text="new")
