@@ -20,7 +20,8 @@ from shared.permissions import (
     Overwrite,
     Overwrites,
     ServerRights,
-    channel_rules,
+    rules_within,
+    server_rules,
 )
 from shared.store import Document
 
@@ -74,11 +75,12 @@ class Widening:
 
     def seen_anew(self, member: MemberRights) -> dict[str, int]:
         """The channels that this member came to see, with their last messages of then."""
+        before, after = server_rules(self.before, member), server_rules(self.after, member)
         return {
             channel_id: self.last_ids[channel_id]
             for channel_id, channel in self.channels.items()
-            if VIEW_CHANNEL in channel_rules(self.after, member, channel.after)
-            and VIEW_CHANNEL not in channel_rules(self.before, member, channel.before)
+            if VIEW_CHANNEL in rules_within(self.after, member, after, channel.after)
+            and VIEW_CHANNEL not in rules_within(self.before, member, before, channel.before)
         }
 
     def document(self) -> Document:
