@@ -234,7 +234,8 @@ WHEN = {
     "not_found": "It does not exist, or you may not see it: the two look alike.",
     "conflict": "It can't be done as things are; the message says why.",
     "rate_limited": "Asked too often. So far uploads of images are limited; and changes that let members of a server "
-    "see more, while a hundred of them are being worked off there.",
+    "see more, while as many are being worked off there as readers can reckon with: a hundred, or fewer that are about "
+    "many channels.",
     "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
     "internal": "A fault of ours; it was logged under `data.request_id`.",
 }

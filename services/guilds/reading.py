@@ -14,20 +14,14 @@ from shared.errors import RateLimited
 from shared.journal import Change
 from shared.journal.reader import head_lookup, head_of
 from shared.permissions import ServerRights
-from shared.reading_starts import (
-    MAX_PENDING,
-    START_READING,
-    pending_starts,
-    pending_widenings,
-    start_reading,
-)
+from shared.reading_starts import START_READING, has_room, pending_starts, pending_widenings, start_reading
 from shared.rights import channel_overwrites, member_rights
 from shared.service import Parts
 from shared.store import Document
 from shared.widening import Widened, Widening, widened, with_rules
 
 _MEMBERS_AT_ONCE = 500
-_STARTS_AT_ONCE = 10_000
+_JUDGED_AT_ONCE = 10_000
 _TRY_AGAIN_MS = 1_000
 _MEMBER: Document = {"server_id": 1, "user_id": 1, "roles": 1, "settled": 1}
 
@@ -48,7 +42,7 @@ async def starts_as_owner(change: Change, rights: ServerRights, heir: Document) 
 
 async def starts_with_roles(change: Change, rights: ServerRights, before: Document, after: Document) -> None:
     """Of a member whose roles change. What is pending for them is settled by the roles of before."""
-    pending = await pending_widenings(change, [rights.server_id])
+    pending = await pending_widenings(change, rights.server_id, before.get("settled", 0))
     start_reading(change, rights.server_id, [before["user_id"]], pending_starts(pending, before))
     await _start_between(change, (rights, before), (rights, after))
 
@@ -106,9 +100,9 @@ async def _widen(change: Change, before: ServerRights, after: ServerRights, chan
     last_ids = await _last_ids(change, gainers) if gainers else {}
     if not last_ids:
         return
-    pending = {"kind": START_READING, "about.server_id": before.server_id}
-    if len(await change.find("cascades", pending, MAX_PENDING, projection={"_id": 1})) >= MAX_PENDING:
-        raise RateLimited("The last changes of rights are still being worked off.", retry_after_ms=_TRY_AGAIN_MS)
+    if not await has_room(change, before.server_id):
+        told = "The last changes of who sees which channels are still being written for all members; try again later."
+        raise RateLimited(told, retry_after_ms=_TRY_AGAIN_MS)
     spoken_in = {channel_id: channels[channel_id] for channel_id in last_ids}
     for_whom = frozenset[str]().union(*(gainers[channel_id] for channel_id in last_ids))
     widening = Widening(before, after, spoken_in, last_ids, for_whom)
@@ -150,9 +144,9 @@ class Reading:
 
 
 def members_at_once(pending: list[Widening]) -> int:
-    """As many as one short transaction can take, by what may be written for each."""
-    starts = len({channel_id for widening in pending for channel_id in widening.channels})
-    return max(1, min(_MEMBERS_AT_ONCE, _STARTS_AT_ONCE // max(1, starts)))
+    """As many as one short transaction can take, if for each another channel is judged, and written, each time."""
+    judged = sum(len(widening.channels) for widening in pending)
+    return max(1, min(_MEMBERS_AT_ONCE, _JUDGED_AT_ONCE // max(1, judged)))
 
 
 async def settle(change: Change, pending: list[Widening], members: list[Document]) -> None:

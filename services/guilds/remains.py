@@ -74,7 +74,7 @@ class Remains:
         server_id, role_id = task.about["server_id"], task.about["role_id"]
         have_it = {"server_id": server_id, "roles": role_id}
         async with self._store.snapshot() as snapshot:
-            pending = await pending_widenings(snapshot, [server_id])
+            pending = await pending_widenings(snapshot, server_id)
             head = await head_within(snapshot, server_scope(server_id))
             members = await snapshot.find("members", have_it, members_at_once(pending))
         if not members:

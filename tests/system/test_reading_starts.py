@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import encode
 
 from shared.cascade import cascade
-from shared.reading_starts import MAX_PENDING, START_READING
+from shared.ids import new_id
+from shared.reading_starts import MAX_PENDING, MAX_PENDING_BYTES, START_READING
 from tests.client import Client
 from tests.rig import People, Person, Room, System, eventually, give, join, promote, refused
 
@@ -92,6 +94,16 @@ class Gallery:
             yield
         finally:
             leases.update_one(mine, {"$set": {"until": datetime.fromtimestamp(0, UTC)}})
+
+    def leave_more(self, number: int, size: int = 0) -> None:
+        """As many again as the one that is pending, each with more channels that nobody sees, for some such size."""
+        (left,) = self.system.db.cascades.find({"kind": START_READING, "about.server_id": self.room.server_id})
+        about = left["about"]
+        (channel,) = about["channels"].values()
+        while len(encode(about)) < size:
+            about["channels"] |= {new_id(): channel | {"overwrites": [{}]} for _ in range(50)}
+        copies = [cascade("guilds", START_READING, **about) for _ in range(number)]
+        self.system.db.cascades.insert_many(copies)
 
     async def done(self) -> None:
         await eventually(lambda: not self.pending(), "the starts are written")
@@ -296,15 +308,17 @@ async def test_what_one_says_is_read(system: System, people: People) -> None:
     assert await at.place(at.room.member) == (6, 1)
 
 
-async def test_no_more_is_pending_than_readers_can_reckon_with(system: System, people: People) -> None:
+@pytest.mark.parametrize(("number", "size"), [(MAX_PENDING - 1, 0), (3, MAX_PENDING_BYTES // 3)])
+async def test_no_more_is_pending_than_readers_can_reckon_with(
+    system: System, people: People, number: int, size: int
+) -> None:
+    """Neither in number nor in weight."""
     at = await gallery(system, people)
     await at.overwrites(deny=(at.everyone,))
     with at.held_up():
         await at.overwrites()
         await at.overwrites(deny=(at.everyone,))
-        (left,) = system.db.cascades.find({"kind": START_READING, "about.server_id": at.room.server_id})
-        copies = [cascade("guilds", START_READING, **left["about"]) for _ in range(MAX_PENDING - 1)]
-        system.db.cascades.insert_many(copies)
+        at.leave_more(number, size)
         refusal = await refused(at.overwrites())
         assert (refusal.reason, refusal.data["retry_after_ms"]) == ("rate_limited", 1000)
         assert await at.place(at.room.member) is None, "nothing was changed"
@@ -312,3 +326,33 @@ async def test_no_more_is_pending_than_readers_can_reckon_with(system: System, p
     await at.done()
     await at.overwrites(allow=(at.everyone,))
     assert await at.place(at.room.member) == (5, 0)
+
+
+async def test_with_less_than_that_pending_one_more_may_be(system: System, people: People) -> None:
+    at = await gallery(system, people)
+    await at.overwrites(deny=(at.everyone,))
+    with at.held_up():
+        await at.overwrites()
+        await at.overwrites(deny=(at.everyone,))
+        at.leave_more(2, MAX_PENDING_BYTES // 3)
+        await at.overwrites()
+        assert at.pending() == 4
+        assert await at.place(at.room.member) == (5, 0)
+    await at.done()
+
+
+async def test_what_is_pending_in_several_servers_counts_in_one_reply(system: System, people: People) -> None:
+    """Also for who has it settled in one of them."""
+    one, other = await gallery(system, people), await gallery(system, people)
+    await join(other.room.owner, one.room.member, other.room.server_id)
+    with one.held_up():
+        for at in (one, other):
+            await at.rules(at.everyone)
+            await at.say()
+            await at.rules(at.everyone, VIEW)
+        assert (one.pending(), other.pending()) == (1, 1)
+        states = (await one.room.member.call("get_read_states"))["read_states"]
+        placed = {state["channel_id"]: (state["read_id"], state["mentions"]) for state in states}
+        assert (placed[one.channel_id], placed[other.channel_id]) == ((6, 0), (6, 0))
+    for at in (one, other):
+        await at.done()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.guilds.reading import members_at_once
 from shared.permissions import (
     ADMINISTRATOR,
     NOTHING,
@@ -96,3 +97,15 @@ def test_nothing_is_left_to_do_where_nobody_can_come_to_see_more() -> None:
     assert not widened(server, with_rules(server, "one", {ADMINISTRATOR}, 2), {"a": Widened({}, {})})
     assert widened(taken, server, {"a": Widened({}, {}), "b": Widened(hidden, hidden)}).keys() == {"a"}
     assert widened(server, server, {"a": Widened(hidden, {})}).keys() == {"a"}
+
+
+def test_the_more_is_pending_the_fewer_members_a_batch_takes() -> None:
+    """Each of them may have to be judged by all of it, were it of the same channels."""
+    server = ServerRights("server", "owner", "everyone", 1)
+
+    def widening(number: int) -> Widening:
+        channels = {str(each): Widened({}, {}) for each in range(number)}
+        return Widening(server, server, channels, dict.fromkeys(channels, 7), NOTHING)
+
+    assert members_at_once([]) == members_at_once([widening(1)] * 10) == 500
+    assert [members_at_once([widening(500)] * number) for number in (1, 2, 4, 100)] == [20, 10, 5, 1]
