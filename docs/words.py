@@ -201,7 +201,6 @@ SCOPES = {
 
 EVENT_NOTES = {
     "message_added": "To its author, and to nobody else, `message` also has the `nonce` that came with it.",
-    "server_deleted": "It stands for all the server's channels too.",
     "channel_added": "Also when a channel comes into your sight, whatever caused it.",
     "channel_deleted": "Also when a channel goes out of your sight, whatever caused it.",
     "category_added": "Also when a category comes into your sight.",
@@ -234,7 +233,7 @@ WHEN = {
     "not_found": "It does not exist, or you may not see it: the two look alike.",
     "conflict": "It can't be done as things are; the message says why.",
     "rate_limited": "Asked too often. So far uploads of images are limited; and changes that let members of a server "
-    "see more, while a hundred of them are being worked off there.",
+    "see more, while a hundred of them are being worked off there. `data.retry_after_ms`: ask again after so long.",
     "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
     "internal": "A fault of ours; it was logged under `data.request_id`.",
 }
