@@ -10,7 +10,7 @@ CHECKED := $(wildcard shared services deploy tests examples docs bench clients/p
 .PHONY: help run chat test test-long check bench format docs examples protocol-coverage lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## start the whole system here (PORT GATEWAYS GUILDS MESSAGES PRESENCE DATA LIMITS MONGO_URL NATS_URL)
 	@$(BIN)/python -m deploy.local
@@ -58,8 +58,8 @@ lock: $(STAMP) ## resolve requirements.in into requirements.lock anew, and the i
 		--output-file requirements-runtime.lock requirements-runtime.in
 
 clean: ## remove the virtual environment and the tools' caches (data under .local stays)
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv .mypy_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -19,7 +19,8 @@ SETTINGS_INTRODUCTION = f"""\
 # Settings
 
 What every process reads from its environment, and checks before it opens a socket. `NAME_FILE` may hold the path of a
-file with the value instead. Times are in seconds, sizes in bytes. `python -m shared.settings` prints this table.
+file with the value instead. Times are in seconds, sizes in bytes, unless it says otherwise. `python -m shared.settings`
+prints this table.
 """
 
 

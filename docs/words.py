@@ -201,7 +201,6 @@ SCOPES = {
 
 EVENT_NOTES = {
     "message_added": "To its author, and to nobody else, `message` also has the `nonce` that came with it.",
-    "server_deleted": "It stands for all the server's channels too.",
     "channel_added": "Also when a channel comes into your sight, whatever caused it.",
     "channel_deleted": "Also when a channel goes out of your sight, whatever caused it.",
     "category_added": "Also when a category comes into your sight.",
@@ -235,7 +234,7 @@ WHEN = {
     "conflict": "It can't be done as things are; the message says why.",
     "rate_limited": "Asked too often. So far uploads of images are limited; and changes that let members of a server "
     "see more, while as many are being worked off there as readers can reckon with: a hundred, or fewer that are about "
-    "many channels.",
+    "many channels. `data.retry_after_ms`: ask again after so long.",
     "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
     "internal": "A fault of ours; it was logged under `data.request_id`.",
 }

@@ -79,7 +79,7 @@ class Settings(BaseModel):
     lease_quiet: float = Field(20.0, ge=0, description="after an outage of its own presence takes none for dead")
     lease_freeze: float = Field(60.0, ge=0, description="longest it doubts that many gateways died at once")
     status_grace: float = Field(10.0, ge=0, description="who comes back within this never went offline for others")
-    limits: Literal["on", "off"] = Field("on", description="rate limits; off for load tests")
+    limits: Literal["on", "off"] = Field("on", description="no effect yet: there are no general rate limits")
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from guildwire import Outgoing, Phase, State
+from guildwire_chat.app import ChatApp
 from guildwire_chat.lines import Lines
 from guildwire_chat.messages import MessageList, rows_of
+from guildwire_chat.store import Store
 from guildwire_chat.typing_signs import TypingSigns, sentence
 from guildwire_chat.wording import safe, status
 from guildwire_chat.write import Write
 from textual.app import App, ComposeResult
 from textual.events import Key, Paste
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tests.clients.test_chat import until
 from tests.clients.wire import ME, message
@@ -112,3 +115,14 @@ def test_a_typing_sign_lasts_eight_seconds() -> None:
     assert [signs.is_due("c"), signs.is_due("c"), signs.is_due("d")] == [True, False, True]
     now[0] += 5
     assert signs.is_due("d")
+
+
+async def test_who_has_nothing_yet_is_told_how_to_begin(tmp_path: Path) -> None:
+    store = Store(tmp_path, "new")
+    store.token = "of an account without servers"
+    app = ChatApp(["ws://127.0.0.1:9/ws"], store)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query("#title")), "the chat is shown")
+        title = app.screen.query_one("#title", Static)
+        assert "F3 makes a server" in str(title.content)
+        assert title.size.width * title.size.height >= len(str(title.content)), "all of it is on the screen"

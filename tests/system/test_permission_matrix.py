@@ -17,8 +17,6 @@ from tests.system.permission_outcomes import Kind, Outcome, Way, expected
 from tests.system.permission_scene import Cell, Scene
 from tests.system.permission_table import TABLE, By, Need, Row
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 CASES = [(row, way) for row in TABLE for way in Way if way is Way.BY_ROLE or row.in_channel]
 
 
@@ -34,6 +32,7 @@ def test_every_public_method_stands_in_the_table() -> None:
     assert {row.method for row in TABLE} == {method.name for method in public_methods()}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("row", "way"), CASES, ids=[f"{row.name}-{way}" for row, way in CASES])
 async def test_each_may_do_what_is_documented(scene: Scene, row: Row, way: Way) -> None:
     await scene.arrange(row, way)

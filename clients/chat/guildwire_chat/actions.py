@@ -35,8 +35,8 @@ F6 goes to the rooms: ↑ ↓, Enter opens one. Ctrl+R tries to connect without 
 /friend NAME      ask somebody to be your friend   (F7 lists all, and answers)
 /block NAME       block somebody
 /name NAME        be shown as something else
-/nick NAME        the same in this server alone; nothing clears it
-/status TEXT      say what you are doing; nothing clears it
+/nick NAME        the same in this server alone; without a NAME: cleared
+/status TEXT      say what you are doing; without a TEXT: cleared
 /logout           log out on this and every other window of this session
 /quit             the session stays, for the next time
 
@@ -138,7 +138,7 @@ async def rename(chat: Chat, name: str) -> None:
 
 
 async def be_called(chat: Chat, nick: str) -> None:
-    """Nothing gives the nick back."""
+    """Without a nick the name is shown again."""
     me = chat.chat.client.cache.user_id
     if chat.server_id:
         await chat.chat.client.update_member(chat.server_id, me, {"nick": nick or None})

@@ -41,6 +41,7 @@ class ChatApp(App[None]):
     #write { border-title-color: $warning; }
     #rooms { width: 26; border-right: solid $primary-darken-2; background: $surface; scrollbar-size-vertical: 1; }
     #title { height: 1; padding: 0 1; background: $surface; }
+    #title.wraps { height: auto; max-height: 3; }
     #messages { height: 1fr; border: none; padding: 0 1; background: $background; scrollbar-size-vertical: 1; }
     #messages > .option-list--option-disabled { text-style: none; }
     #below { height: 1; padding: 0 1; color: $warning; display: none; }

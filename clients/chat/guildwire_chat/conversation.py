@@ -32,6 +32,8 @@ STEP = 50
 
 MOST_SHOWN = 5_000
 
+NOTHING_OPEN = "F3 makes a server · F2 joins one with an invite · F8 writes to somebody"
+
 
 class Conversation(Vertical):
     """It shows the cache as it is; what is not acknowledged yet comes from the outbox, and looks different."""
@@ -52,6 +54,7 @@ class Conversation(Vertical):
 
     def on_mount(self) -> None:
         self.set_interval(1, self._show_typing)
+        self.show_title()
 
     @property
     def chat(self) -> Chat:
@@ -105,18 +108,17 @@ class Conversation(Vertical):
             line.update(sentence(names))
 
     def show_title(self) -> None:
-        cache = self.here.client.cache
+        cache, line = self.here.client.cache, self.query_one("#title", Static)
+        line.set_class(self.server_id not in cache.servers, "wraps")
         if self.channel_id in cache.direct_channels:
-            self.query_one("#title", Static).update(
-                Content.styled(f"@ {', '.join(others_in(cache, self.channel_id))}", "bold")
-            )
+            line.update(Content.styled(f"@ {', '.join(others_in(cache, self.channel_id))}", "bold"))
             return
         server, channel = cache.servers.get(self.server_id), cache.channel(self.channel_id)
-        name = safe(server.entity["name"]) if server else "No server open: F2 joins one, F3 makes one."
+        name = safe(server.entity["name"]) if server else NOTHING_OPEN
         title = Content.assemble((name, "bold"), f"  ·  # {safe(channel['name'])}" if channel else "")
         if channel and channel.get("description"):
             title += Content.styled(f"  {safe(channel['description'])}", "dim")
-        self.query_one("#title", Static).update(title)
+        line.update(title)
 
     def show(self, *, anew: bool = False) -> None:
         cache = self.here.client.cache
