@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from shared.directs import MAX_OPEN, opened
 from shared.friendship import Reader, share_a_server
+from shared.journal import Requirement
 from shared.store import Document, Filter, Store, translated
 
 _MAX_FRIENDS = 1000
 _MAX_SERVERS = 200
 
+CIRCLE = ("joins", "friendships", "directs")
+"""Counters in a user's document: each is raised by whatever changes with whom they are acquainted in that way."""
 
-async def acquaintances(store: Store, user_id: str) -> dict[str, Any]:
+
+async def acquaintances(reader: Reader, user_id: str) -> dict[str, Any]:
     """To whom the user's status is shown at this moment: who is in one of the `servers`, or is of the `users`.
 
     Each server with its `perm_rev`: who is in it must be known as of then, or who was removed just before is told too.
     """
-    among: Filter = {"_id": {"$in": await _servers_of(store, user_id)}}
+    rows = await reader.find("members", {"user_id": user_id}, _MAX_SERVERS, projection={"server_id": 1})
+    among: Filter = {"_id": {"$in": [row["server_id"] for row in rows]}}
+    servers = await reader.find("servers", among, _MAX_SERVERS, projection={"perm_rev": 1})
     friendly: Filter = {"user_id": user_id, "state": "friend"}
-    fields: Document = {"_id": 0, "users": 1, "open": 1}
-    with translated():
-        servers = await store["servers"].find(among, {"perm_rev": 1}).to_list(_MAX_SERVERS)
-        friends = await store["friends"].find(friendly, {"other_id": 1}).to_list(_MAX_FRIENDS)
-        directs = await store["directs"].find(opened(user_id), fields).to_list(MAX_OPEN)
+    friends = await reader.find("friends", friendly, _MAX_FRIENDS, projection={"other_id": 1})
+    directs = await reader.find("directs", opened(user_id), MAX_OPEN, projection={"_id": 0, "users": 1, "open": 1})
     users = {friend["other_id"] for friend in friends} | {each for direct in directs for each in direct["open"]}
     return {"servers": {server["_id"]: server["perm_rev"] for server in servers}, "users": sorted(users - {user_id})}
+
+
+def same_circle(user: Document) -> Filter:
+    """Matches the user while nobody has come into its circle or gone out of it, but by a server's removals."""
+    return {name: user.get(name) for name in CIRCLE}
+
+
+def still_in(facts: Mapping[str, Any]) -> list[Requirement]:
+    """Nobody has been removed from the servers of these acquaintances since."""
+    return [Requirement("servers", {"_id": each, "perm_rev": rev}) for each, rev in facts.get("servers", {}).items()]
 
 
 async def acquainted(store: Store, reader_id: str, others: Collection[str]) -> set[str]:

@@ -8,7 +8,7 @@ the row of who does it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.store import Document, Filter
 
@@ -16,7 +16,7 @@ from shared.store import Document, Filter
 class Reader(Protocol):
     """A snapshot, or a change that reads."""
 
-    async def find(self, collection: str, filter_: Filter, limit: int) -> list[Document]: ...
+    async def find(self, collection: str, filter_: Filter, limit: int, **options: Any) -> list[Document]: ...
 
 
 @dataclass(frozen=True, slots=True)

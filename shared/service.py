@@ -237,7 +237,7 @@ class Service:
             result = await self._until_won(handler, call, params)
         except (GuildwireError, LostRace) as error:
             # A repeated request may fail where the first succeeded; the first outcome stands.
-            first = await self._parts.journal.outcome(origin.nonce) if origin.nonce else None
+            first = await self._parts.journal.outcome(origin.nonce, latest=True) if origin.nonce else None
             if first is not None:
                 return Reply(first, {"status": "ok", "epoch": self._parts.epoch.value})
             if isinstance(error, LostRace):

@@ -324,6 +324,10 @@ class Store:
     def __getitem__(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._database[collection]
 
+    def linearizable(self, collection: str) -> AsyncIOMotorCollection[Document]:
+        """For reads of one document that must see all that was written before, and wait for it to be durable."""
+        return self._database[collection].with_options(read_concern=ReadConcern("linearizable"))
+
     async def prepare(self) -> None:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():

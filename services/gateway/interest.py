@@ -173,9 +173,9 @@ class Interest:
 
     def _pump(self, feed: Feed[Connection]) -> None:
         while (entry := feed.waiting()) is not None:
-            if not self._may_be_judged(feed, entry):
-                return
             try:
+                if not self._may_be_judged(feed, entry):
+                    return
                 self._let_out(feed, entry)
             except Exception as error:  # noqa: BLE001 - who was not told can't be told in order any more
                 logger().error("bug", scope=feed.scope.name, rev=entry.rev, exc_info=error)

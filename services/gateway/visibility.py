@@ -111,9 +111,9 @@ class Visibility:
         A channel without one it hears from now on: of those the client knows nothing older yet.
         """
         server = self.servers.load(server_id)
+        connection.servers.add(server_id)
         if connection in server.entering or (server.feed is not None and connection in server.feed):
             return
-        connection.servers.add(server_id)
         connection.begin()
         arrival.channels = {channel_id: feed.last for channel_id, feed in server.channels.items()} | arrival.channels
         server.entering[connection] = arrival
@@ -223,8 +223,16 @@ class Visibility:
             match event["name"]:
                 case "channel_added":
                     self._channel_added(server, event["params"])
+                case "member_deleted":
+                    self._is_out(server, event["params"]["user_id"])
                 case "server_closed":
                     self._close(feed, server)
+
+    def _is_out(self, server: LocalServer, user_id: str) -> None:
+        """Whoever is still on the way in will be told so; but nothing more as one of the server, from now on."""
+        for connection in server.entering:
+            if connection.user_id == user_id:
+                connection.servers.discard(server.id)
 
     def _channel_added(self, server: LocalServer, params: dict[str, Any]) -> None:
         channel_id = params["channel"]["id"]

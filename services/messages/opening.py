@@ -60,6 +60,8 @@ def update_open(change: Change, direct: Document, told: Iterable[str], **more: A
     }
     same = {"_id": direct["_id"], "stamp": direct["stamp"]}
     change.update("directs", same, {"$set": {**opened_to, **more}, "$inc": {"stamp": 1}})
+    # Who is in it becomes acquainted, or no longer is: whom a status is told must be read again.
+    change.update_all("users", {"_id": {"$in": direct["users"]}}, {"$inc": {"directs": 1}})
 
 
 async def must_have_room(change: Change, user_id: str) -> None:

@@ -14,23 +14,24 @@ from shared.profiles import shown_status
 from shared.protocol.account import UserChanged
 from shared.protocol.contract import Audience
 from shared.scopes import user_scope
-from shared.store import Store
 
 
-async def seen_anew(store: Store, pair: Pair, *, friends: bool) -> Pair:
+async def seen_anew(pair: Pair, *, friends: bool) -> Pair:
     """Stages it, and returns the pair with both users as they are then. The change must be of their `user` scopes."""
     if pair.have_met:
         return pair
-    me = await _appear(store, pair, pair.me, pair.other.user["_id"], friends=friends)
-    other = await _appear(store, pair, pair.other, pair.me.user["_id"], friends=friends)
+    me = await _appear(pair, pair.me, pair.other.user["_id"], friends=friends)
+    other = await _appear(pair, pair.other, pair.me.user["_id"], friends=friends)
     return replace(pair, me=me, other=other)
 
 
-async def _appear(store: Store, pair: Pair, side: Side, other_id: str, *, friends: bool) -> Side:
+async def _appear(pair: Pair, side: Side, other_id: str, *, friends: bool) -> Side:
     user, scope, shown = side.user, user_scope(side.user["_id"]), shown_status(side.user)
     if shown == "offline":
+        # Who is about to tell a status has read with whom they are acquainted, and must read it again.
+        pair.change.update_all("users", {"_id": user["_id"]}, {"$inc": {"friendships": 1}})
         return side
-    told = await acquaintances(store, user["_id"])
+    told = await acquaintances(pair.change, user["_id"])
     users = {*told["users"], other_id} if friends else {*told["users"]} - {other_id}
     event = UserChanged(user_id=user["_id"], changes={}, was=user["rev"])
     event.judged_by(servers=told["servers"], users=sorted(users), shown={"changes": {"status": shown}})

@@ -100,7 +100,7 @@ class Friends:
             if pair is None or pair.me.state in {None, "blocked_by"}:
                 return Empty()
             if pair.me.state == "friend":
-                pair = await seen_anew(self._store, await with_users(pair), friends=False)
+                pair = await seen_anew(await with_users(pair), friends=False)
             if pair.other.state == "blocked":
                 pair.become("blocked_by", "blocked")
             else:
@@ -122,7 +122,7 @@ class Friends:
 
     async def _become(self, call: Call, pair: Pair, mine: FriendState, theirs: FriendState | None) -> Friend:
         if (mine == "friend") != (pair.me.state == "friend"):
-            pair = await seen_anew(self._store, pair, friends=mine == "friend")
+            pair = await seen_anew(pair, friends=mine == "friend")
         pair.become(mine, theirs)
         return _held(call, pair, mine, pair.change.rev(pair.me.scope))
 

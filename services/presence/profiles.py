@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from services.presence.passwords import Passwords
 from services.presence.sessions import Sessions
 from services.presence.status import status_news
+from shared.acquaintance import same_circle, still_in
 from shared.errors import Forbidden, LostRace, NotFound, Unauthenticated
+from shared.friendship import Reader
 from shared.images import must_be_uploaded
-from shared.journal import Append, Head, Written
+from shared.journal import Append, Head, Requirement, Written
 from shared.journal.reader import read_heads
 from shared.member_names import renamed
 from shared.profiles import profile, read_profiles
@@ -76,14 +79,16 @@ class Profiles:
         changed = _news(before, changes.profile)
         if not changed:
             return profile(before, call.user_id)
-        told = await self._told(before, changed)
+        async with self._store.snapshot() as snapshot:
+            told = await _told(snapshot, before, changed)
 
         def write(head: Head) -> Written[User]:
             after = {**before, **changed, "rev": head.rev + 1}
             writes, mine = _writes(before, after), profile(after, call.user_id)
             return Written(told.event, writes, mine, head.last_id, told.own, audience=told.audience)
 
-        return await self._journal.append(call.origin, Append(user_scope(call.user_id), write))
+        append = Append(user_scope(call.user_id), write, requires=told.requires)
+        return await self._journal.append(call.origin, append)
 
     async def _with_password(self, call: Call, before: Document, wanted: Changes, old: str, new: str) -> User:
         """A new password, and what else is to change with it; ends every session but the one that asks."""
@@ -102,25 +107,13 @@ class Profiles:
             after = {**user, **changed, "password": hashed, "generation": user.get("generation", 0) + 1}
             if changed:
                 after["rev"] = change.rev(scope)
-                told = await self._told(user, changed)
+                told = await _told(change, user, changed)
                 change.record(scope, told.event, own=told.own, audience=told.audience)
             change.writes.extend(_writes(user, after))
             change.update("sessions", {"_id": call.session_id}, {"$set": {"generation": after["generation"]}})
             ended = await self._sessions.delete_all(change, call.user_id, but=call.session_id)
         await self._sessions.tell_ended(ended)
         return profile(after, call.user_id)
-
-    async def _told(self, before: Document, changed: Changes) -> _Told:
-        """Which status one chose is for oneself; acquaintances are told what they see of it."""
-        seen = {name: value for name, value in changed.items() if name != "status"}
-        event = UserChanged(user_id=before["_id"], changes=seen, was=before["rev"])
-        if "status" not in changed:
-            return _Told(event)
-        own = {"user_id": before["_id"], "params": {"changes": {"status": changed["status"]}}}
-        news = await status_news(self._store, before, {**before, **changed})
-        if seen:
-            return _Told(event.judged_by(**news), own)
-        return _Told(event.judged_by(**news), own, Audience.ACQUAINTANCES if news else Audience.OWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +123,21 @@ class _Told:
     event: UserChanged
     own: dict[str, Any] | None = None
     audience: Audience | None = None
+    requires: Sequence[Requirement] = ()
+
+
+async def _told(reader: Reader, before: Document, changed: Changes) -> _Told:
+    """Which status one chose is for oneself; acquaintances are told what they see of it."""
+    seen = {name: value for name, value in changed.items() if name != "status"}
+    event = UserChanged(user_id=before["_id"], changes=seen, was=before["rev"])
+    if "status" not in changed:
+        return _Told(event)
+    own = {"user_id": before["_id"], "params": {"changes": {"status": changed["status"]}}}
+    news = await status_news(reader, before, {**before, **changed})
+    if seen:
+        return _Told(event.judged_by(**news), own, requires=still_in(news))
+    audience = Audience.ACQUAINTANCES if news else Audience.OWN
+    return _Told(event.judged_by(**news), own, audience, still_in(news))
 
 
 def _living(user_id: str) -> Document:
@@ -144,6 +152,8 @@ def _writes(before: Document, after: Document) -> list[Write]:
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     # Coming and going may move no revision, and decides what others see of a status.
     same = {"_id": before["_id"], "rev": before["rev"], "present.0": {"$exists": bool(before.get("present"))}}
+    if "status" in changed:
+        same |= same_circle(before)
     writes: list[Write] = [Update("users", same, {"$set": changed})]
     if "display_name" in changed:
         writes.append(shown_name(after))

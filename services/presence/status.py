@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.acquaintance import acquaintances
+from shared import acquaintance
+from shared.acquaintance import CIRCLE, same_circle, still_in
 from shared.errors import LostRace
+from shared.friendship import Reader
 from shared.journal import Append, Head, Journal, Origin, Written
 from shared.profiles import shown_status
 from shared.protocol.account import UserChanged
@@ -18,7 +20,7 @@ from shared.protocol.contract import Audience, Empty
 from shared.scopes import user_scope
 from shared.store import Document, Store, Update, translated
 
-_PLACES: Document = {"status": 1, "present": 1, "rev": 1, "deleted": 1}
+_PLACES: Document = dict.fromkeys(("status", "present", "rev", "deleted", *CIRCLE), 1)
 
 
 class Whereabouts:
@@ -47,8 +49,10 @@ class Whereabouts:
         if user.get("present", []) != before:
             raise LostRace
         moved = {**user, "present": after}
-        same = {"_id": user_id, "rev": user["rev"], "present": before or {"$in": [None, []]}}
-        news = await status_news(self._store, user, moved)
+        # Whom it is told is read after the user: who has come or gone since has raised a counter.
+        same = {"_id": user_id, "rev": user["rev"], "present": before or {"$in": [None, []]}, **same_circle(user)}
+        async with self._store.snapshot() as snapshot:
+            news = await status_news(snapshot, user, moved)
         if not news:
             if not await self._update({**same, "status": user["status"]}, {"$set": {"present": after}}):
                 raise LostRace
@@ -60,7 +64,7 @@ class Whereabouts:
             change = Update("users", same, {"$set": {"present": after, "rev": head.rev + 1}})
             return Written(told, [change], Empty(), head.last_id, own, audience=Audience.ACQUAINTANCES)
 
-        await self._journal.append(origin, Append(user_scope(user_id), write))
+        await self._journal.append(origin, Append(user_scope(user_id), write, requires=still_in(news)))
 
     async def _update(self, filter_: Document, update: Document) -> bool:
         with translated():
@@ -68,9 +72,9 @@ class Whereabouts:
         return bool(result.matched_count)
 
 
-async def status_news(store: Store, before: Document, after: Document) -> dict[str, Any]:
+async def status_news(reader: Reader, before: Document, after: Document) -> dict[str, Any]:
     """What an event's facts say of a change in what others see: to whom it is told, and what; nothing if none."""
     shown = shown_status(after)
     if shown == shown_status(before):
         return {}
-    return {**await acquaintances(store, before["_id"]), "shown": {"changes": {"status": shown}}}
+    return {**await acquaintance.acquaintances(reader, before["_id"]), "shown": {"changes": {"status": shown}}}

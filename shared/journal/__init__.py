@@ -37,6 +37,8 @@ __all__ = ["Append", "Change", "Entry", "Head", "Journal", "Lookup", "Origin", "
 
 R = TypeVar("R", bound=BaseModel)
 
+_OUTCOME_WITHIN_MS = 2_000
+
 
 class Journal:
     """One process's way to commit and publish. `service` names whose outbox it writes and sweeps."""
@@ -99,10 +101,15 @@ class Journal:
         outcome: R = await lane.append(origin, append)
         return outcome
 
-    async def outcome(self, nonce: str) -> bytes | None:
-        """What the first request with this nonce answered, as JSON."""
+    async def outcome(self, nonce: str, *, latest: bool = False) -> bytes | None:
+        """What the first request with this nonce answered, as JSON.
+
+        `latest` waits for a majority to have all that was written before. A transaction sees what is not yet so far,
+        and whoever is refused for it would be told `conflict` by their own first request.
+        """
+        nonces = self._store.linearizable("nonces") if latest else self._store["nonces"]
         with translated():
-            document = await self._store["nonces"].find_one({"_id": nonce})
+            document = await nonces.find_one({"_id": nonce}, max_time_ms=_OUTCOME_WITHIN_MS)
         return document["outcome"].encode() if document else None
 
     async def _commit_group(self, group: Sequence[Waiting]) -> None:

@@ -32,6 +32,7 @@ from shared.protocol.lease import ENTER_USER, KEEP_LEASE, Entered, LeaseState
 from shared.scopes import Scope
 from shared.settings import Settings
 
+OUTBOX = 1 << 20
 PATIENCE = 5.0
 TURNS = 50
 """Turns of the event loop in which all is done that waits for nothing."""
@@ -86,10 +87,14 @@ def _user(user_id: str) -> User:
 
 
 class Wire:
-    """Stands for a socket's transport; `told` are the events written to it: name, scope and revision."""
+    """Stands for a socket's transport; `told` are the events written to it: name, scope and revision.
+
+    `unread` are the bytes that the other side has not taken yet.
+    """
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.unread = 0
 
     def writelines(self, frames: Sequence[bytes]) -> None:
         self.frames.extend(frames)
@@ -98,7 +103,7 @@ class Wire:
         return False
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unread
 
     @property
     def told(self) -> list[tuple[str, str, int]]:
@@ -118,11 +123,14 @@ class Gateway:
         sessions = Sessions(bus, upstream, settings.digest_interval)
         self.entrance = Entrance(upstream, self._interest, visibility, users, sessions, self._lease)
 
-    async def comes(self, user_id: str, resume: dict[str, int] | None = None) -> tuple[Connection, Authenticated, Wire]:
-        """A client of this user, who claims to stand there."""
+    async def comes(
+        self, user_id: str, resume: dict[str, int] | None = None, *, unread: int = 0
+    ) -> tuple[Connection, Authenticated, Wire]:
+        """A client of this user, who claims to stand there, and has not taken so many bytes."""
         await self._lease._keep()
         wire = Wire()
-        connection = Connection(Outbox(cast(asyncio.Transport, wire), 1 << 20), lambda _code: None)
+        wire.unread = unread
+        connection = Connection(Outbox(cast(asyncio.Transport, wire), OUTBOX), lambda _code: None)
         params = Authenticate(token=user_id, resume=resume)
         return connection, await self.entrance.authenticate(connection, params, time.monotonic() + PATIENCE), wire
 

@@ -14,8 +14,8 @@ from services.gateway import entrance
 from shared.journal.entry import Entry
 from shared.protocol.account import Resume
 from shared.protocol.internal import BareChannel, ChannelView, Membership, Memberships, ServerView
-from shared.scopes import channel_scope, self_scope, server_scope
-from tests.unit.services_by_hand import PATIENCE, Gateway, Services
+from shared.scopes import channel_scope, self_scope, server_scope, user_scope
+from tests.unit.services_by_hand import OUTBOX, PATIENCE, Gateway, Services
 
 ANN = "a" * 24
 EVERYONE, ROLE = "everyone", "role"
@@ -162,3 +162,20 @@ async def test_further_claims_are_held_against_what_the_connection_was_told(
     claims = {SELF.name: 3, SERVER.name: 7, OPEN.name: 1, DIRECT.name: 5}
     borne_out = await gateway.entrance.resume(connection, Resume(scopes=claims), until)
     assert borne_out.current == claims
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_who_is_removed_while_still_catching_up_is_shown_no_status_of_the_servers_members(
+    services: Services, gateway: Gateway, *, removed: bool
+) -> None:
+    """It reads nothing, so it stays behind in the server; and the news in its own scope come late."""
+    bob = user_scope("b" * 24)
+    services.commit(bob)
+    connection, _, wire = await gateway.comes(ANN, {SELF.name: 3, SERVER.name: 5, bob.name: 1}, unread=OUTBOX - 1)
+    gone = _event("member_deleted", user_id=ANN if removed else "somebody") | {"to": "members"}
+    await gateway.hears(services.commit(SERVER, gone))
+    facts = {"servers": {"s": 8}, "users": [], "shown": {"changes": {"status": "dnd"}}}
+    seen = _event("user_changed", user_id=bob.id, changes={}, was=1) | {"to": "acquaintances", "facts": facts}
+    await gateway.hears(services.commit(bob, seen))
+    assert ("s" in connection.servers) is not removed
+    assert (("user_changed", bob.name, 2) in wire.told) is not removed
