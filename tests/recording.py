@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from guildwire import Cache
-from guildwire.wire import Connection, OnEvent, OnReply
+from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
 from websockets.asyncio.client import ClientConnection
 from websockets.protocol import State
 
@@ -64,7 +64,7 @@ class Recording:
         texts, self._texts = self._texts, []
         return texts
 
-    async def open(self, url: str, on_event: OnEvent, on_reply: OnReply) -> Connection:
+    async def open(self, url: str, on_event: OnEvent, on_reply: OnReply, on_request: OnRequest) -> Connection:
         self.traffic = traffic = Traffic()
         self._orders, self._claimed, self._gone, self._skipped = {}, {}, set(), set()
         self._directs = {f"channel:{each}" for each in self._cache.direct_channels}
@@ -73,11 +73,11 @@ class Recording:
             self._hear(name, params)
             on_event(name, params)
 
-        def reply(method: str, params: Params, result: Any) -> None:
+        def reply(method: str, params: Params, result: Any, asked: int) -> None:
             self._read(method, params, result)
-            on_reply(method, params, result)
+            on_reply(method, params, result, asked)
 
-        connection = await Connection.open(url, event, reply)
+        connection = await Connection.open(url, event, reply, on_request)
         # Nothing was sent yet, and its reader has not begun.
         connection._socket = cast("ClientConnection", _Counted(connection._socket, traffic, self._keep))
         return connection

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from guildwire import Changes, Client
-from guildwire.wire import Connection, OnEvent, OnReply
+from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
 
 from tests.rig import People, System, eventually
 
@@ -32,8 +32,8 @@ class Chatter:
         self.changes: Changes = client.changes()
         client._link._open = self._open
 
-    async def _open(self, url: str, on_event: OnEvent, on_reply: OnReply) -> Connection:
-        opened = await Connection.open(url, on_event, on_reply)
+    async def _open(self, url: str, on_event: OnEvent, on_reply: OnReply, on_request: OnRequest) -> Connection:
+        opened = await Connection.open(url, on_event, on_reply, on_request)
         self.moves.append((time.monotonic(), url))
         return opened
 

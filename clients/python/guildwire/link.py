@@ -15,7 +15,7 @@ from guildwire.cache.cache import Cache, Claim
 from guildwire.errors import Disconnected, InvalidParams, LoggedOut, Refused, Unauthenticated
 from guildwire.refresher import Refresher
 from guildwire.state import Phase, Status
-from guildwire.wire import Connection, OnEvent, OnReply
+from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
 
 TOKEN_REFUSED, SESSION_ENDED, ABUSE = 4001, 4002, 4009
 AUTHENTICATE_LATE, TOO_SLOW = 4003, 4008
@@ -37,7 +37,7 @@ MOVE_LEAD_MOST = 1.0
 
 FORGOTTEN_AT_ONCE = 100
 
-Opener = Callable[[str, OnEvent, OnReply], Awaitable[Connection]]
+Opener = Callable[[str, OnEvent, OnReply, OnRequest], Awaitable[Connection]]
 """Opens a connection to a URL, as `Connection.open` does."""
 
 _log = logging.getLogger("guildwire")
@@ -105,7 +105,7 @@ class Link:
         connection, self._next = self._next, None
         try:
             if connection is None:
-                connection = await self._open(self.url, self._on_event, self._on_reply)
+                connection = await self._connect(self.url)
             await self._enter(connection, token)
             await connection.closed()
         except Unauthenticated as error:
@@ -249,9 +249,12 @@ class Link:
         for step in range(1, len(self._urls) + 1):
             at = self._at + step
             with suppress(Disconnected):
-                self._next = await self._open(self._urls[at % len(self._urls)], self._on_event, self._on_reply)
+                self._next = await self._connect(self._urls[at % len(self._urls)])
                 self._at = at
                 return
+
+    async def _connect(self, url: str) -> Connection:
+        return await self._open(url, self._on_event, self._on_reply, lambda: self._cache.reads.news)
 
     # What comes.
 
@@ -263,7 +266,7 @@ class Link:
         else:
             self._cache.event(name, params)
 
-    def _on_reply(self, method: str, params: Mapping[str, Any], result: Any) -> None:
+    def _on_reply(self, method: str, params: Mapping[str, Any], result: Any, asked: int) -> None:
         """In the order in which things came: the events right behind a reply build on it."""
         match method:
             case "authenticate":
@@ -271,7 +274,7 @@ class Link:
             case "resume":
                 self._cache.settled(result, Claim(params["scopes"], params.get("members", [])))
             case _:
-                self._cache.reply(method, params, result)
+                self._cache.reply(method, params, result, asked)
                 self._forget_surplus()
 
     def _forget_surplus(self) -> None:

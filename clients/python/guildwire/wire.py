@@ -27,7 +27,9 @@ BAD_DATA = 1007
 
 Params = Mapping[str, Any]
 OnEvent = Callable[[str, Params], None]
-OnReply = Callable[[str, Params, Any], None]
+OnReply = Callable[[str, Params, Any, int], None]
+OnRequest = Callable[[], int]
+"""What it returns as a request is sent, is given back with the reply."""
 
 _log = logging.getLogger("guildwire")
 
@@ -36,6 +38,7 @@ _log = logging.getLogger("guildwire")
 class _Request:
     method: str
     params: Params
+    asked: int
     answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -47,10 +50,12 @@ class Connection:
         socket: ClientConnection,
         on_event: OnEvent,
         on_reply: OnReply,
+        on_request: OnRequest,
     ) -> None:
         self._socket = socket
         self._on_event = on_event
         self._on_reply = on_reply
+        self._on_request = on_request
         self._ids = itertools.count(1)
         self._requests: dict[int, _Request] = {}
         self.broken = False
@@ -62,7 +67,8 @@ class Connection:
         cls,
         url: str,
         on_event: OnEvent = lambda _name, _params: None,
-        on_reply: OnReply = lambda _method, _params, _result: None,
+        on_reply: OnReply = lambda _method, _params, _result, _asked: None,
+        on_request: OnRequest = lambda: 0,
     ) -> Self:
         """Raises Disconnected if nobody answers there."""
         try:
@@ -77,12 +83,12 @@ class Connection:
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
             raise Disconnected(f"{urlsplit(url).netloc}: {_obstacle(error)}") from error
-        return cls(socket, on_event, on_reply)
+        return cls(socket, on_event, on_reply, on_request)
 
     async def request(self, method: str, params: Params | None = None) -> Any:
         """Raises Refused, or Disconnected when the connection ends first."""
         number = next(self._ids)
-        request = self._requests[number] = _Request(method, params or {})
+        request = self._requests[number] = _Request(method, params or {}, self._on_request())
         frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": request.params}
         try:
             await self._socket.send(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
@@ -146,7 +152,7 @@ class Connection:
         if "error" in element:
             request.answer.set_exception(refusal(element["error"]))
         else:
-            self._on_reply(request.method, request.params, element["result"])
+            self._on_reply(request.method, request.params, element["result"], request.asked)
             request.answer.set_result(element["result"])
 
     @property

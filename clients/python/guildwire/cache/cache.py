@@ -254,14 +254,14 @@ class Cache:
         if not params.get("more"):
             self.positions.passed(scope, rev)
 
-    def reply(self, method: str, params: Params, result: Any) -> bool:
-        """The result of a request. False: it came too late to be used, and may be asked for again."""
+    def reply(self, method: str, params: Params, result: Any, asked: int | None = None) -> bool:
+        """`asked`: `reads.news` at the request, else as now. False: it came too late, and may be asked for again."""
         if method.startswith("get_"):
-            return self._read(method, params, result)
-        self._wrote(method, params, result)
+            return self._read(method, params, result, asked)
+        self._wrote(method, params, result, asked)
         return True
 
-    def _read(self, method: str, params: Params, result: Params) -> bool:
+    def _read(self, method: str, params: Params, result: Params, asked: int | None) -> bool:
         scope = self._scope_read(method, params)
         if scope is not None and "rev" in result and self.positions.too_old(scope, result["rev"]):
             return False
@@ -276,17 +276,17 @@ class Cache:
             case "get_server_channel":
                 self.guilds.read_channel(params, result)
             case _ if params.get("user_id") in (None, self.user_id):
-                self._read_own(method, params, result)
+                self._read_own(method, params, result, asked)
         return True
 
-    def _read_own(self, method: str, params: Params, result: Params) -> None:
+    def _read_own(self, method: str, params: Params, result: Params, asked: int | None) -> None:
         """What I have: my lists, and my servers as I see them."""
         server = self.guilds.servers.get(params.get("server_id", ""))
         match method:
             case "get_direct_channels":
                 self.directs.read(self.self_scope, result)
             case "get_read_states":
-                self.reads.read(self.self_scope, params, result)
+                self.reads.read(self.self_scope, params, result, asked)
             case "get_friends":
                 self.friends.read(self.self_scope, params, result)
             case "get_settings":
@@ -310,7 +310,7 @@ class Cache:
         self.users.take_all(result["updated"])
         self.users.confirm([user_id])
 
-    def _wrote(self, method: str, params: Params, result: Any) -> None:
+    def _wrote(self, method: str, params: Params, result: Any, asked: int | None) -> None:
         verb, _, what = method.partition("_")
         if verb not in {"add", "update"}:
             return
@@ -320,7 +320,7 @@ class Cache:
             case "direct_channel":
                 self.directs.wrote(self.self_scope, result)
             case "read_state":
-                self.reads.wrote(result)
+                self.reads.wrote(result, asked)
             case "user":
                 self.users.take(result)
             case "friend":

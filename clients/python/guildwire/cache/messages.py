@@ -84,6 +84,8 @@ class Messages:
             self._told("added", message["id"], channel_id)
 
     def message_changed(self, scope: str, rev: int, params: Params) -> None:
+        if params["changes"].keys() & {"mentions", "mentions_everyone"}:
+            self._reads.names_changed(scope.partition(":")[2], params["message_id"])
         pages = self._takes(scope, rev)
         mine = pages.messages.get(params["message_id"]) if pages is not None else None
         if pages is None or mine is None:
@@ -96,8 +98,6 @@ class Messages:
             self._positions.doubt(scope, MESSAGES, mine["rev"])
         elif outcome is Outcome.APPLIED:
             pages.messages[params["message_id"]] = entity
-            if changes.keys() & {"mentions", "mentions_everyone"}:
-                self._reads.doubt()
             self._told("changed", params["message_id"], mine["channel_id"])
 
     def message_deleted(self, scope: str, rev: int, params: Params) -> None:
