@@ -261,8 +261,7 @@ class Bus:
         """A connection closed for good never comes back: end the process and let it be started anew."""
         if not self._closing:
             logger().error("nats_closed_for_good")
-            # Not SIGTERM: whoever is connected would be kept waiting, and told nothing.
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _tls(ca_file: str) -> Any:

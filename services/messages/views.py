@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from shared.protocol.message import Message, Reaction
+from shared.protocol.message import Message
 from shared.store import Document
 
 
-def message_view(message: Document, mine: Collection[str] = ()) -> Message:
-    """`mine` are the reactions that are the reader's own."""
+def message_view(message: Document) -> Message:
     return Message(
         id=message["id"],
         channel_id=message["channel_id"],
@@ -18,7 +15,7 @@ def message_view(message: Document, mine: Collection[str] = ()) -> Message:
         created_date=message["created_date"],
         edited_date=message["edited_date"],
         reply_to=message["reply_to"],
-        reactions=[Reaction(**each, me=each["emoji"] in mine) for each in message["reactions"]],
+        reactions=[],
         mentions=message["mentions"],
         mentions_everyone=message["mentions_everyone"],
         rev=message["rev"],

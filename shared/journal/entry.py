@@ -12,7 +12,6 @@ import orjson
 
 from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
-from shared.typing_notice import TypingNotice, typing_notice
 
 VERSION = 1
 
@@ -35,11 +34,10 @@ class Origin:
 class Entry:
     """One revision of one scope. An entry without events still counts: revisions are dense.
 
-    `events` are `{name, params, to?, own?, users?, facts?}`: `to` narrows the audience; `own` is `{user_id, params}`,
-    laid over the params for that user alone; `users` are the whole users in it, with their revisions; `facts` are
-    what gateways judge it by, `facts.shown` params laid over for acquaintances alone, `facts.servers` where those are,
-    with a `perm_rev` each. `last_id` is the channel's last message id as of this entry; `perm_rev` the revision of the
-    server's scope up to which permissions must be known to judge it.
+    `events` are `{name, params, to?, own?, users?}`: `to` narrows the audience; `own` is `{user_id, params}`, laid over
+    the params for that user alone; `users` are the whole users in it, with their revisions. `last_id` is the channel's
+    last message id as of this entry; `perm_rev` the revision of the server's scope up to which permissions must be
+    known to judge it.
     """
 
     scope: Scope
@@ -68,27 +66,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """One document, named by a unique key: `Lookup("messages", (("channel_id", …), ("id", 3)))`."""
-
-    collection: str
-    key: tuple[tuple[str, str | int], ...]
-
-    @property
-    def filter(self) -> dict[str, Any]:
-        return dict(self.key)
-
-
-@dataclass(frozen=True, slots=True)
 class Head:
-    """Where a scope stands. `rev` 0: it never had an entry.
-
-    `documents` are those that an append `reads`, as they are just before it; None for one that does not exist.
-    """
+    """Where a scope stands. `rev` 0: it never had an entry."""
 
     rev: int = 0
     last_id: int = 0
-    documents: Mapping[Lookup, dict[str, Any] | None] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +85,13 @@ class HeadNotice:
         return orjson.dumps(notice)
 
 
-def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice | TypingNotice, str]:
+def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice, str]:
     """The hint and its epoch. Reads what is known and ignores the rest, so that versions can run side by side.
 
     Raises ValueError, KeyError or TypeError on nonsense.
     """
     document = orjson.loads(payload)
-    hint = typing_notice(document) if "typing" in document else from_document(document)
-    return hint, document.get("epoch", "")
+    return from_document(document), document.get("epoch", "")
 
 
 def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
@@ -129,28 +110,21 @@ def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
     )
 
 
-def recorded(event: Event, own: Mapping[str, Any] | None = None, audience: Audience | None = None) -> dict[str, Any]:
-    """An event as an entry keeps it; `audience` where it is another than that of all such events."""
+def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """An event as an entry keeps it."""
     record: dict[str, Any] = {"name": event.name, "params": event.model_dump(mode="json")}
-    if (audience or event.audience) is not Audience.SCOPE:
-        record["to"] = (audience or event.audience).value
+    if event.audience is not Audience.SCOPE:
+        record["to"] = event.audience.value
     if users := event.users():
         record["users"] = users
-    if event.facts:
-        record["facts"] = event.facts
     if own:
         record["own"] = dict(own)
     return record
 
 
-def events_of(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
-    """All events of these names, in order."""
-    return [event for entry in entries for event in entry.events if event["name"] in names]
-
-
 def happened(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
-    """Their params."""
-    return [event["params"] for event in events_of(entries, *names)]
+    """The params of all events of these names, in order."""
+    return [event["params"] for entry in entries for event in entry.events if event["name"] in names]
 
 
 def without_deleted(entries: Sequence[Entry]) -> list[Entry]:

@@ -17,12 +17,8 @@ What = Literal[
     "role",
     "member",
     "user",
-    "friend",
-    "settings",
     "message",
     "page",
-    "direct",
-    "read",
     "outgoing",
     "typing",
 ]

@@ -1,1 +1,0 @@
-"""Tests of the whole system from outside, over the wire."""
