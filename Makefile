@@ -7,10 +7,10 @@ STAMP := .venv/.installed
 CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python clients/chat)
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat test check bench format docs lock clean
+.PHONY: help run chat test test-long check bench format docs examples protocol-coverage lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## start the whole system here (PORT GATEWAYS GUILDS MESSAGES PRESENCE DATA LIMITS MONGO_URL NATS_URL)
 	@$(BIN)/python -m deploy.local
@@ -21,6 +21,11 @@ chat: $(STAMP) ## chat in the terminal (URL=ws://127.0.0.1:8080/ws, several with
 
 test: $(STAMP) ## run the tests (ARGS="tests/unit -k journal" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(STAMP) ## search long for what the tests of every day may miss (hours; LEAK_EXAMPLES=400, of 50 steps each)
+	@LEAK_EXAMPLES=$(or $(LEAK_EXAMPLES),400) $(BIN)/python -m pytest tests/system/test_leaks.py
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest \
+		tests/system/test_property.py tests/system/test_structure_property.py tests/clients/test_pages.py
 
 bench: $(STAMP) ## measure (BENCH="latency durable coming_back affinity" for some of it); quote ratios, not single figures
 	@$(BIN)/python -m bench $(BENCH)
@@ -38,6 +43,13 @@ format: $(STAMP) ## format the code and mend what the linter can
 docs: $(STAMP) ## write the pages that are made from the code anew
 	@$(BIN)/python -m docs.generate
 
+examples: $(STAMP) ## play the story of the protocol's examples anew, and write it and the pages that show it
+	@$(BIN)/python -m tests.docs.record
+	@$(BIN)/python -m docs.generate
+
+protocol-coverage: $(STAMP) ## list the rows of the protocol with the tests that show them; fails when one has none
+	@$(BIN)/python -m tests.docs.coverage
+
 lock: $(STAMP) ## resolve requirements.in into requirements.lock anew, and the image's part of it
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command 'make lock' --output-file requirements.lock requirements.in
@@ -46,8 +58,8 @@ lock: $(STAMP) ## resolve requirements.in into requirements.lock anew, and the i
 		--output-file requirements-runtime.lock requirements-runtime.in
 
 clean: ## remove the virtual environment and the tools' caches (data under .local stays)
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv .mypy_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

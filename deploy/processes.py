@@ -35,6 +35,7 @@ class Child(ABC):
     """
 
     grace_seconds = 10.0
+    quick_signal = signal.SIGTERM
 
     def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], run_dir: Path) -> None:
         self.name = name
@@ -100,16 +101,16 @@ class Child(ABC):
         """Block until it is ready; ProcessError as soon as it has died, or after `timeout` seconds."""
         wait_all_ready([self], timeout)
 
-    def terminate(self) -> None:
-        """Ask it to stop, without waiting."""
+    def terminate(self, signum: signal.Signals | None = None) -> None:
+        """Ask it to stop, as quickly as it can unless `signum` says otherwise, without waiting."""
         if self.running:
-            self._started().send_signal(signal.SIGTERM)
+            self._started().send_signal(signum or self.quick_signal)
 
-    def stop(self, grace: float | None = None) -> None:
-        """Stop it: SIGTERM, and SIGKILL if it still runs after `grace` seconds. Does nothing when it has ended."""
+    def stop(self, grace: float | None = None, signum: signal.Signals | None = None) -> None:
+        """Stop it, with SIGKILL if it still runs after `grace` seconds. Does nothing when it has ended."""
         if self._popen is None:
             return
-        self.terminate()
+        self.terminate(signum)
         try:
             self._popen.wait(self.grace_seconds if grace is None else grace)
         except subprocess.TimeoutExpired:
@@ -144,6 +145,9 @@ class Child(ABC):
 
 class Process(Child):
     """One gateway or service. It tells its admin port by a file, and there whether it is ready."""
+
+    # SIGTERM would have a gateway send its clients elsewhere first.
+    quick_signal = signal.SIGINT
 
     def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], run_dir: Path) -> None:
         self._admin_file = run_dir.resolve() / f"{name}.admin"

@@ -21,7 +21,8 @@ class Admin:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None)
+        # Nobody has a body to send here; one that comes packed is left packed, for it may be a gigabyte.
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False)
 
     async def start(self) -> None:
         await self._runner.setup()

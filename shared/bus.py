@@ -261,7 +261,8 @@ class Bus:
         """A connection closed for good never comes back: end the process and let it be started anew."""
         if not self._closing:
             logger().error("nats_closed_for_good")
-            os.kill(os.getpid(), signal.SIGTERM)
+            # Not SIGTERM: whoever is connected would be kept waiting, and told nothing.
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _tls(ca_file: str) -> Any:

@@ -28,6 +28,9 @@ class Part(Protocol):
     async def work(self) -> None:
         """Runs until cancelled; its end by itself is a fault that ends the process."""
 
+    async def drain(self) -> None:
+        """Parts with whoever is connected, in its own time; cut short by a second signal."""
+
     async def stop(self) -> None: ...
 
     @property
@@ -35,7 +38,10 @@ class Part(Protocol):
 
 
 def run(kind: str, make: Callable[[Settings], Part]) -> None:
-    """Runs one part until SIGTERM or SIGINT; exits with 1 and one line on stderr when it cannot start."""
+    """Runs one part until a signal; exits with 1 and one line on stderr when it cannot start.
+
+    SIGTERM lets it drain first. SIGINT, or a second SIGTERM, stops it at once.
+    """
     try:
         settings = Settings.load()
     except SettingsError as error:
@@ -48,10 +54,7 @@ def run(kind: str, make: Callable[[Settings], Part]) -> None:
 
 
 async def _live(part: Part, settings: Settings) -> int:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, ended.set)
+    ended, at_once = _signals()
     admin = Admin(settings, lambda: part.ready and not ended.is_set())
     try:
         await admin.start()
@@ -65,12 +68,38 @@ async def _live(part: Part, settings: Settings) -> int:
     if failed:
         logger().error("stopped_by_itself", exc_info=life.exception() if not life.cancelled() else None)
     ending.cancel()
+    if not failed:
+        await _drain(part, at_once)
     await part.stop()
     life.cancel()
     await asyncio.wait({life}, timeout=5)
     await admin.close()
     logger().info("stopped")
     return 1 if failed else 0
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first signal; and by the one that bears no delay."""
+    ended, at_once = asyncio.Event(), asyncio.Event()
+
+    def end(signum: signal.Signals) -> None:
+        if ended.is_set() or signum == signal.SIGINT:
+            at_once.set()
+        ended.set()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, end, signum)
+    return ended, at_once
+
+
+async def _drain(part: Part, at_once: asyncio.Event) -> None:
+    draining, hurrying = asyncio.create_task(part.drain()), asyncio.create_task(at_once.wait())
+    await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    draining.cancel()
+    await asyncio.wait({draining})
+    if not draining.cancelled() and (error := draining.exception()):
+        logger().error("bug", exc_info=error)  # it stops all the same
 
 
 async def _start_and_work(part: Part) -> None:

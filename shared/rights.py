@@ -1,7 +1,8 @@
 """What the pure decision of `permissions` needs, read from MongoDB and remembered under the server's `perm_rev`.
 
 A remembered view may be old. A write therefore names `still_as_judged` as a requirement of its transaction, and a
-read asks `unchanged` after its snapshot; if either fails everything is read and judged again.
+read asks `unchanged` after its snapshot; if either fails everything is read and judged again. A refusal has neither:
+so nobody is refused by what is remembered, only by what was read afresh.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ _MEMBERS_PER_SERVER = 5000
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A channel as one member may use it."""
+    """A channel as one member may use it. `fresh`: no older than the request."""
 
     channel_id: str
     server_id: str
     perm_rev: int
     rules: frozenset[str]
+    fresh: bool
 
     @property
     def scope(self) -> Scope:
@@ -44,9 +46,9 @@ class Sight:
         return Requirement("servers", {"_id": self.server_id, "perm_rev": self.perm_rev})
 
     def needs(self, rule: str) -> None:
-        """Raises Forbidden, naming the rule, when the member lacks it here."""
+        """Raises Forbidden, naming the rule, when the member lacks it here; LostRace where that may be out of date."""
         if rule not in self.rules:
-            raise Forbidden.lacking(rule)
+            raise Forbidden.lacking(rule) if self.fresh else LostRace
 
 
 @dataclass(slots=True)
@@ -70,7 +72,10 @@ class Rights:
         self._server_of.clear()
 
     async def sight(self, channel_id: str, user_id: str, *, fresh: bool = False) -> Sight:
-        """How the user may use the channel; raises NotFound when they may not see it. `fresh` reads all again."""
+        """How the user may use the channel; raises NotFound when they may not see it.
+
+        `fresh` reads all again that has changed; without it, who seems not to see the channel gets LostRace.
+        """
         server_id = await self._server_id(channel_id)
         if fresh:
             await self._forget_if_changed(server_id)
@@ -79,8 +84,8 @@ class Rights:
         member = await self._member(remembered, user_id)
         rules = channel_rules(remembered.rights, member, overwrites)
         if VIEW_CHANNEL not in rules:
-            raise NotFound("channel")
-        return Sight(channel_id, server_id, remembered.rights.perm_rev, rules)
+            raise NotFound("channel") if fresh else LostRace
+        return Sight(channel_id, server_id, remembered.rights.perm_rev, rules, fresh)
 
     async def _forget_if_changed(self, server_id: str) -> None:
         if (remembered := self._servers.get(server_id)) is None:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-DIRECT = "direct"
-"""Stands for the server in the subject of a channel that belongs to none."""
-
 USER_BUCKETS = 4096
-"""Users are too many for a subscription each: a gateway subscribes to the buckets its users fall into."""
+"""Users are too many for a subscription each: a gateway subscribes to the buckets its users fall into. Direct channels
+likewise, for they have no server to share one under."""
 
 
 class Scope(NamedTuple):
-    """`name` as on the wire; `within` is the server's id for a channel's scope, else empty."""
+    """`name` as on the wire; `within` is the server's id for the scope of a server's channel, else empty."""
 
     name: str
     within: str = ""
@@ -51,7 +49,7 @@ def subject_of(scope: Scope) -> str:
     """The NATS subject on which the scope's entries are published."""
     match scope.kind:
         case "channel":
-            return f"ev.channel.{scope.within or DIRECT}.{scope.id}"
+            return f"ev.channel.{scope.within or _direct(scope.id)}.{scope.id}"
         case "user":
             return f"ev.user.{_bucket(scope.id)}.{scope.id}"
         case kind:
@@ -61,13 +59,18 @@ def subject_of(scope: Scope) -> str:
 def subscription_for(scope: Scope) -> str:
     """The subject a gateway subscribes to so as to hear this scope: wildcards where many scopes can share one."""
     match scope.kind:
-        case "channel" if scope.within:
-            return f"ev.channel.{scope.within}.*"
+        case "channel":
+            return f"ev.channel.{scope.within or _direct(scope.id)}.*"
         case "user":
             return f"ev.user.{_bucket(scope.id)}.*"
         case _:
             return subject_of(scope)
 
 
-def _bucket(user_id: str) -> int:
-    return zlib.crc32(user_id.encode()) % USER_BUCKETS
+def _direct(channel_id: str) -> str:
+    """Stands for the server in the subject of a channel that belongs to none."""
+    return f"d{_bucket(channel_id)}"
+
+
+def _bucket(identity: str) -> int:
+    return zlib.crc32(identity.encode()) % USER_BUCKETS

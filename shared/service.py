@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import orjson
 import structlog
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from shared import ids, process
 from shared.affinity import ANNOUNCE, ANNOUNCE_EVERY, alive_at, subject_at
 from shared.bus import Bus, Headers, Reply, Request
+from shared.cascade import Cascades, batches_of
 from shared.epoch import Epoch
 from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Unavailable
 from shared.journal import Journal, Origin
@@ -54,6 +55,11 @@ class Call:
     def holds(self, scope: str, rev: int) -> None:
         """The reply carries a whole entity of this scope as of `rev`: its events follow from there."""
         self.scopes[scope] = rev
+
+    def is_done_already(self) -> None:
+        """To be called before answering that what is to be added is there: by this very nonce, its outcome stands."""
+        if self.origin.nonce and self.attempt == 0:
+            raise LostRace
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,13 @@ def handlers_of(service: str, owners: Sequence[object]) -> dict[str, tuple[Metho
     return found
 
 
+@runtime_checkable
+class Chore(Protocol):
+    """An object among the handlers that has work of its own beside the requests."""
+
+    async def run(self) -> None: ...
+
+
 class JournalReading:
     """Every service can read any scope's journal for a gateway that missed something."""
 
@@ -124,7 +137,10 @@ class Service:
         rights, epoch = Rights(store, settings.rules_cache), Epoch(store)
         epoch.on_change.append(rights.forget_all)
         self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name, epoch), rights, epoch)
-        self._handlers = handlers_of(name, [JournalReading(store), *make(self._parts)])
+        owners = [JournalReading(store), *make(self._parts)]
+        self._handlers = handlers_of(name, owners)
+        self._cascades = Cascades(store, name, settings.name, batches_of(owners))
+        self._chores = [owner.run for owner in owners if isinstance(owner, Chore)]
         self._serving = False
         self._instance = secrets.token_hex(6)
 
@@ -147,7 +163,10 @@ class Service:
     async def work(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._parts.journal.run())
+            group.create_task(self._cascades.run())
             group.create_task(self._announce())
+            for run in self._chores:
+                group.create_task(run())
 
     async def _announce(self) -> None:
         while self._serving:
@@ -159,6 +178,9 @@ class Service:
             await self._parts.bus.publish(ANNOUNCE, f"{self._name} {words}".encode())
         except Unavailable:
             logger().debug("not_announced")
+
+    async def drain(self) -> None:
+        """Nobody is connected to it; what is asked of it meanwhile is answered as it stops."""
 
     async def stop(self) -> None:
         self._serving = False
@@ -215,7 +237,7 @@ class Service:
             result = await self._until_won(handler, call, params)
         except (GuildwireError, LostRace) as error:
             # A repeated request may fail where the first succeeded; the first outcome stands.
-            first = await self._parts.journal.outcome(origin.nonce) if origin.nonce else None
+            first = await self._parts.journal.outcome(origin.nonce, latest=True) if origin.nonce else None
             if first is not None:
                 return Reply(first, {"status": "ok", "epoch": self._parts.epoch.value})
             if isinstance(error, LostRace):

@@ -37,7 +37,7 @@ class Settings(BaseModel):
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS servers, separated by commas")
     nats_creds_file: Path | None = Field(None, description="NATS credentials file")
     nats_ca_file: Path | None = Field(None, description="CA that signed NATS's certificates; turns TLS on")
-    max_payload: int = Field(8 << 20, ge=1 << 20, description="largest NATS message; not above the server's own limit")
+    max_payload: int = Field(8 << 20, ge=2 << 20, description="largest NATS message; not above the server's own limit")
 
     affinity: Literal["on", "off"] = Field("on", description="requests about one channel or server go to one replica")
     request_timeout: float = Field(8.0, gt=0, le=60, description="deadline of one request")
@@ -46,6 +46,9 @@ class Settings(BaseModel):
     password_workers: int = Field(2, ge=1, le=64, description="Argon2 hashes at once, each of password_memory")
     password_memory: int = Field(64 << 10, ge=8, description="KiB that one Argon2 hash takes")
     password_passes: int = Field(3, ge=1, description="passes of Argon2 over its memory")
+    image_workers: int = Field(1, ge=1, le=64, description="images decoded at once, each in image_memory")
+    image_memory: int = Field(384 << 20, ge=64 << 20, description="address space of one that is being decoded")
+    image_seconds: int = Field(4, ge=1, le=30, description="processor time of the same")
     nonce_days: float = Field(2.0, ge=1, description="how long the outcome of a nonce is kept")
     session_days: float = Field(30.0, gt=0, description="a session unused for so long ends")
     outbox_grace: float = Field(1.0, ge=0, description="age at which the sweeper republishes what was left unpublished")
@@ -58,7 +61,12 @@ class Settings(BaseModel):
     anonymous_limit: float = Field(300.0, gt=0, description="longest a connection stays unauthenticated")
     connection_requests: int = Field(64, ge=50, description="requests of one connection under way at once")
     max_connections: int = Field(15_000, ge=1, description="sockets one gateway holds; more get 503")
+    image_uploads: int = Field(32, ge=1, description="uploads a gateway takes at once; more: unavailable")
+    image_upload_timeout: float = Field(20.0, gt=0, description="time in which an uploaded image must have arrived")
     outbox_limit: int = Field(1 << 20, ge=1 << 14, description="unsent bytes of a connection; past it: close 4008")
+    drain_seconds: float = Field(
+        10.0, ge=0, le=300, description="over how long a gateway that goes away sends its clients elsewhere"
+    )
     ping_interval: float = Field(25.0, gt=0, description="between two pings to a client")
     users_per_connection: int = Field(5_000, ge=1, description="user scopes a connection is told of")
     ring_size: int = Field(64, ge=1, description="last entries kept per scope for late joiners")
@@ -66,7 +74,12 @@ class Settings(BaseModel):
     gap_wait: float = Field(0.02, ge=0, description="time given to a missing entry before the journal is asked")
     interest_linger: float = Field(30.0, ge=0, description="how long a scope nobody holds is still followed")
     digest_interval: float = Field(30.0, gt=0, description="between two comparisons of all held heads")
-    limits: Literal["on", "off"] = Field("on", description="rate limits; off for load tests")
+    lease_beat: float = Field(5.0, gt=0, description="between two signs of life of a gateway to presence")
+    lease_expiry: float = Field(15.0, gt=0, description="a gateway that gave none for so long is taken for dead")
+    lease_quiet: float = Field(20.0, ge=0, description="after an outage of its own presence takes none for dead")
+    lease_freeze: float = Field(60.0, ge=0, description="longest it doubts that many gateways died at once")
+    status_grace: float = Field(10.0, ge=0, description="who comes back within this never went offline for others")
+    limits: Literal["on", "off"] = Field("on", description="no effect yet: there are no general rate limits")
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:

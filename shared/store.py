@@ -70,12 +70,21 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Upsert:
+    """Updates the document that a unique key names, or makes it."""
+
+    collection: str
+    filter: Filter
+    update: Document
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateAll:
     """Every document that matches, none included."""
 
     collection: str
     filter: Filter
-    update: Document
+    update: Document | list[Document]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +93,63 @@ class Delete:
     filter: Filter
 
 
-Write = Insert | Update | UpdateAll | Delete
+@dataclass(frozen=True, slots=True)
+class DeleteAll:
+    """Every document that matches, none included."""
+
+    collection: str
+    filter: Filter
+
+
+Write = Insert | Update | Upsert | UpdateAll | Delete | DeleteAll
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
     "journal": [IndexModel([("scope", 1), ("rev", 1)], unique=True)],
     "nonces": [IndexModel([("at", 1)], name="expiry", expireAfterSeconds=0)],
-    "users": [IndexModel([("name", 1)], unique=True)],
+    "users": [
+        IndexModel([("name", 1)], unique=True),
+        IndexModel([("present", 1)]),
+    ],
     "sessions": [
         IndexModel([("token", 1)], unique=True),
         IndexModel([("user_id", 1)]),
         IndexModel([("expires_date", 1)], name="expiry", expireAfterSeconds=0),
     ],
+    "servers": [IndexModel([("owner_id", 1)])],
     "channels": [IndexModel([("server_id", 1), ("position", 1)])],
     "roles": [IndexModel([("server_id", 1), ("position", 1)])],
     "members": [
         IndexModel([("server_id", 1), ("user_id", 1)], unique=True),
         IndexModel([("server_id", 1), ("name_key", 1), ("user_id", 1)]),
+        IndexModel([("server_id", 1), ("prefixes", 1), ("name_key", 1), ("user_id", 1)]),
+        IndexModel([("server_id", 1), ("roles", 1), ("name_key", 1), ("user_id", 1)]),
         IndexModel([("user_id", 1)]),
     ],
-    "invites": [IndexModel([("server_id", 1)])],
+    "friends": [IndexModel([("user_id", 1), ("other_id", 1)], unique=True), IndexModel([("other_id", 1)])],
+    "cascades": [IndexModel([("service", 1), ("due", 1)]), IndexModel([("kind", 1), ("about.server_id", 1)])],
+    "categories": [IndexModel([("server_id", 1), ("position", 1)])],
+    "invites": [IndexModel([("server_id", 1), ("user_id", 1)])],
+    "bans": [
+        IndexModel([("server_id", 1), ("user_id", 1)], unique=True),
+        IndexModel([("server_id", 1), ("rev", -1)]),
+    ],
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
         IndexModel([("channel_id", 1), ("id", 1)], name="live", partialFilterExpression={"live": True}),
+        # Few messages name anybody: what nobody is named in stays out.
+        IndexModel(
+            [("channel_id", 1), ("names", 1), ("id", 1)],
+            name="names",
+            partialFilterExpression={"names": {"$exists": True}},
+        ),
     ],
+    "reactions": [
+        IndexModel([("channel_id", 1), ("message_id", 1), ("user_id", 1), ("emoji", 1)], unique=True),
+    ],
+    "reads": [IndexModel([("user_id", 1), ("channel_id", 1)], unique=True), IndexModel([("channel_id", 1)])],
+    "reading_starts": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True)],
+    "directs": [IndexModel([("key", 1)], unique=True), IndexModel([("users", 1)])],
 }
 
 
@@ -132,12 +174,14 @@ def _code_of(error: PyMongoError) -> int | None:
     return None
 
 
-def _operation(write: Insert | Update | Delete) -> InsertOne[Document] | UpdateOne | DeleteOne:
+def _operation(write: Insert | Update | Upsert | Delete) -> InsertOne[Document] | UpdateOne | DeleteOne:
     match write:
         case Insert(document=document):
             return InsertOne(document)
         case Update(filter=filter_, update=update):
             return UpdateOne(filter_, update)
+        case Upsert(filter=filter_, update=update):
+            return UpdateOne(filter_, update, upsert=True)
         case Delete(filter=filter_):
             return DeleteOne(filter_)
 
@@ -206,14 +250,21 @@ class Transaction(Snapshot):
             await self._store[collection].insert_many(documents, session=self._session)
 
     async def apply(self, writes: Sequence[Write]) -> None:
-        """The writes, one bulk per collection in the order given; raises LostRace when an update found nothing."""
-        batches: dict[str, list[Insert | Update | Delete]] = {}
+        """The writes; raises LostRace when an update found nothing.
+
+        What touches all that matches goes first, then one bulk per collection in the order given.
+        """
+        batches: dict[str, list[Insert | Update | Upsert | Delete]] = {}
         for write in writes:
-            if isinstance(write, UpdateAll):
-                with translated():
-                    await self._store[write.collection].update_many(write.filter, write.update, session=self._session)
-            else:
-                batches.setdefault(write.collection, []).append(write)
+            match write:
+                case UpdateAll(collection=collection, filter=filter_, update=update):
+                    with translated():
+                        await self._store[collection].update_many(filter_, update, session=self._session)
+                case DeleteAll(collection=collection, filter=filter_):
+                    with translated():
+                        await self._store[collection].delete_many(filter_, session=self._session)
+                case _:
+                    batches.setdefault(write.collection, []).append(write)
         for collection, batch in batches.items():
             inserts = [write.document for write in batch if isinstance(write, Insert)]
             if len(inserts) == len(batch):
@@ -222,11 +273,12 @@ class Transaction(Snapshot):
             else:
                 await self._bulk(collection, batch)
 
-    async def _bulk(self, collection: str, batch: Sequence[Insert | Update | Delete]) -> None:
+    async def _bulk(self, collection: str, batch: Sequence[Insert | Update | Upsert | Delete]) -> None:
         with translated():
             operations = [_operation(write) for write in batch]
             result = await self._store[collection].bulk_write(operations, ordered=True, session=self._session)
-        if result.matched_count != sum(isinstance(write, Update) for write in batch):
+        found = result.matched_count + result.upserted_count
+        if found != sum(isinstance(write, Update | Upsert) for write in batch):
             raise LostRace
 
     async def commit(self) -> None:
@@ -272,11 +324,15 @@ class Store:
     def __getitem__(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._database[collection]
 
+    def linearizable(self, collection: str) -> AsyncIOMotorCollection[Document]:
+        """For reads of one document that must see all that was written before, and wait for it to be durable."""
+        return self._database[collection].with_options(read_concern=ReadConcern("linearizable"))
+
     async def prepare(self) -> None:
         """Creates collections and indexes; any number of processes may do so at once, any number of times."""
         for name, indexes in INDEXES.items():
             await self[name].create_indexes(indexes)
-        for name in ("servers", "outbox", "leases", "meta"):
+        for name in ("servers", "images", "settings", "outbox", "leases", "gateways", "meta", "spent_messages"):
             try:
                 await self._database.command("create", name)
             except OperationFailure as error:

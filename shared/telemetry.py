@@ -25,6 +25,7 @@ REPUBLISHED = Counter("guildwire_outbox_republished", "Entries a sweeper publish
 PRUNED = Counter("guildwire_journal_pruned", "Old entries removed.")
 PUBLISH_FAILURES = Counter("guildwire_publish_failures", "Publications that failed; the sweeper repeats them.")
 REFUSED = Counter("guildwire_requests_refused", "Requests refused before they ran.", ["why"])
+CASCADES = Counter("guildwire_cascade_batches", "Batches of what large changes left to be done.", ["kind", "outcome"])
 IN_FLIGHT = Gauge("guildwire_requests_in_flight", "Requests a service is working on.")
 
 CONNECTIONS = Gauge("guildwire_gateway_connections", "Open sockets.", ["state"])

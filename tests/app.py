@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from guildwire import Cache, Client, NotFound
+from guildwire.cache.directs import DIRECTS
+from guildwire.cache.friends import FRIENDS
 from guildwire.cache.guilds import SERVERS
 from guildwire.cache.messages import MESSAGES
-from guildwire.cache.servers import CHANNELS, MEMBERS, SERVER
+from guildwire.cache.own_settings import SETTINGS
+from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER
 from guildwire.loading import Unsettled
 
 from tests.client import Client as Bare
+from tests.client import Received
 from tests.recording import Recording
-from tests.view import PAGE, Entity, Snapshot, View, fresh_view, stored
+from tests.view import PAGE, Entity, Snapshot, View, as_friend, read_all, stored
 
 PATIENCE = 12.0
 """Seconds. Whoever was cut off by a restart may wait for some of them before it tries again."""
@@ -67,18 +71,28 @@ class App:
     def _lacking(self) -> Iterator[tuple[Any, ...]]:
         """The client's calls that would load it, each with its params."""
         cache, client = self.cache, self.client
-        if not cache.is_loaded(cache.self_scope, SERVERS):
-            yield (client.load_servers,)
+        own = {
+            SERVERS: client.load_servers,
+            FRIENDS: client.load_friends,
+            SETTINGS: client.load_settings,
+            DIRECTS: client.load_direct_channels,
+        }
+        yield from ((load,) for part, load in own.items() if not cache.is_loaded(cache.self_scope, part))
         for server_id, server in cache.servers.items():
             scope = f"server:{server_id}"
-            whole = all(cache.is_loaded(scope, part) for part in (SERVER, CHANNELS))
+            whole = all(cache.is_loaded(scope, part) for part in (SERVER, CHANNELS, ROLES))
             if not whole or "owner_id" not in server.entity:
                 yield client.load_server, server_id
             if not (server.all_members and cache.is_loaded(scope, MEMBERS)):
                 yield client.load_members, server_id
-            for channel_id in server.channels:
-                if not (cache.is_loaded(f"channel:{channel_id}", MESSAGES) and cache.pages(channel_id).complete):
-                    yield client.load_messages, channel_id, ALL
+        seen = (
+            *(channel_id for server in cache.servers.values() for channel_id in server.channels),
+            *cache.direct_channels,
+        )
+        yield from ((client.load_messages, channel_id, ALL) for channel_id in seen if not self._is_complete(channel_id))
+
+    def _is_complete(self, channel_id: str) -> bool:
+        return self.cache.is_loaded(f"channel:{channel_id}", MESSAGES) and self.cache.pages(channel_id).complete
 
     async def _settle(self, load: Callable[..., Coroutine[Any, Any, Any]], *params: Any) -> None:
         try:
@@ -103,7 +117,8 @@ class App:
 
     def _is_behind(self, view: View) -> dict[str, str]:
         """Of a server not everything is heard, so its head is no measure."""
-        heard = {scope: self.cache.positions.rev(scope) or 0 for scope in view.revs if not scope.startswith("server:")}
+        told = [scope for scope in view.revs if not scope.startswith(("server:", "user:"))]
+        heard = {scope: self.cache.positions.rev(scope) or 0 for scope in told}
         return {scope: f"at {rev} of {view.revs[scope]}" for scope, rev in heard.items() if rev < view.revs[scope]}
 
 
@@ -113,32 +128,55 @@ def snapshot(cache: Cache) -> Snapshot:
     channels = {known: channel for server in servers.values() for known, channel in server.channels.items()}
     return {
         "servers": {server_id: stored(server.entity) for server_id, server in servers.items()},
+        "categories": {
+            server_id: {each["id"]: each["name"] for each in server.categories.values()}
+            for server_id, server in servers.items()
+        },
         "channels": {known: _place(channel) for known, channel in channels.items()},
-        "messages": {known: dict(sorted(cache.pages(known).messages.items())) for known in channels},
+        "roles": {server_id: server.roles for server_id, server in servers.items()},
+        "messages": {
+            known: dict(sorted(cache.pages(known).messages.items())) for known in (*channels, *cache.direct_channels)
+        },
+        "directs": {known: _direct(channel) for known, channel in cache.direct_channels.items()},
         "members": {server_id: _members(server.members) for server_id, server in servers.items()},
-        "users": {user_id: cache.user(user_id) for server in servers.values() for user_id in server.members},
+        "users": {user_id: _profile(cache.user(user_id)) for user_id in _shown(cache)},
+        "friends": {user_id: as_friend(friend) for user_id, friend in cache.friends.all.items()},
+        "settings": dict(cache.settings.value),
     }
 
 
-async def fresh_sight(url: str, token: str) -> View:
-    """All that a user sees, the members and their profiles too, read anew."""
-    view = await fresh_view(url, token)
+def _shown(cache: Cache) -> set[str]:
+    """Members and friends."""
+    return set(cache.friends.all).union(*(server.members for server in cache.servers.values()))
+
+
+async def fresh_sight(url: str, token: str, on_received: Callable[[Received], None] | None = None) -> View:
+    """All that a user sees, the members and their profiles too, read anew; `on_received` hears all that comes."""
     members: dict[str, Any] = {}
-    users: dict[str, Any] = {}
-    async with await Bare.connect(url) as client:
-        await client.call("authenticate", token=token)
+    async with await Bare.connect(url, on_received) as client:
+        view = await read_all(client, token)
+        users = dict(view.snapshot["users"])
         for server_id in view.snapshot["servers"]:
             page = await client.call("get_server_members", server_id=server_id, amount=PAGE)
             assert page["next_anchor"] is None
             listed = {member["user"]["id"]: member for member in page["members"]}
             members[server_id] = _members(listed)
             users |= {user_id: member["user"] for user_id, member in listed.items()}
-    revs = {f"user:{user_id}": user["rev"] for user_id, user in users.items()}
-    return View({**view.snapshot, "members": members, "users": users}, {**view.revs, **revs})
+    profiles = {user_id: _profile(user) for user_id, user in users.items()}
+    return View({**view.snapshot, "members": members, "users": profiles}, view.revs)
+
+
+def _profile(user: Mapping[str, Any] | None) -> Entity | None:
+    """All but the status, and the rev that it moves: of these who shares nothing with somebody is not told."""
+    return None if user is None else {name: value for name, value in user.items() if name not in {"status", "rev"}}
 
 
 def _place(channel: Mapping[str, Any]) -> Entity:
     return {name: channel[name] for name in ("id", "name", "category_id")}
+
+
+def _direct(channel: Mapping[str, Any]) -> Entity:
+    return {name: channel[name] for name in ("id", "user_ids", "rev")}
 
 
 def _members(members: Mapping[str, Mapping[str, Any]]) -> dict[str, Entity]:

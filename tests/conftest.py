@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from deploy.embedded import Mongod
 from tests.idle import Idle, watch_idle
 from tests.rig import Known, People, System
+from tests.web import Web
 
 _STATEFUL: dict[str, Any] = {
     "deadline": None,
@@ -47,7 +48,9 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterator[System]:
     """The running system that all tests share which damage nothing: two gateways, one of each service."""
-    with System(tmp_path_factory.mktemp("system"), mongod) as running:
+    # Who is gone stays online: that others go offline meanwhile would be news in the midst of any test.
+    env = {"gateway": {"STATUS_GRACE": "3600"}}
+    with System(tmp_path_factory.mktemp("system"), mongod, env=env) as running:
         yield running
 
 
@@ -93,3 +96,11 @@ async def people(system: System, known: dict[str, Known], idle: Future[Idle]) ->
     everybody = People(system, known)
     yield everybody
     await everybody.close()
+
+
+@pytest_asyncio.fixture
+async def web(system: System, people: People) -> AsyncIterator[Web]:
+    """HTTP to the shared system, as somebody who has a token."""
+    browser = Web(system, await people.anybody("ann"))
+    yield browser
+    await browser.session.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-DENSE = frozenset({"self", "channel", "user"})
-"""Kinds of scopes of which everything is visible, so that no rev may be missing."""
+DENSE = frozenset({"self", "channel"})
+"""Kinds of scopes in which no rev may be missing, for all of it is visible. Of users, a status may be hidden."""
 
 
 def kind_of(scope: str) -> str:

@@ -21,6 +21,8 @@ class Reads:
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._db = db
         self.documents: Counter[str] = Counter()
+        self.queries: Counter[str] = Counter()
+        """How many there were, by the service that asked."""
         self.heads = 0
 
     def __enter__(self) -> Self:
@@ -34,6 +36,7 @@ class Reads:
         self._db.command("profile", 0)
         for op in self._db["system.profile"].find({"op": {"$in": ["query", "command", "getmore"]}}):
             collection = op["ns"].partition(".")[2]
+            self.queries[op.get("appName", "").partition("-")[0]] += 1
             if collection == "$cmd.aggregate":
                 self.heads += op.get("docsExamined", 0)
             elif op.get("appName", "").startswith(("guilds", "messages", "presence")):

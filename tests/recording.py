@@ -6,12 +6,12 @@ The client's own cache would forgive what comes twice or out of order; this does
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from guildwire import Cache
-from guildwire.wire import Connection, OnEvent, OnReply
+from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
 from websockets.asyncio.client import ClientConnection
 from websockets.protocol import State
 
@@ -47,32 +47,43 @@ class Recording:
     def __init__(self, cache: Cache) -> None:
         self.violations: list[str] = []
         self.traffic = Traffic()
+        self._texts: list[str] = []
         self._cache = cache
         self._orders: dict[str, Order] = {}
         self._claimed: dict[str, int] = {}
         self._gone: set[str] = set()
+        self._directs: set[str] = set()
         self._skipped: set[str] = set()
 
     def broken_rules(self) -> list[str]:
         """Over all connections so far; to be asked when all has come."""
         return self.violations + [f"{scope}: revs are missing that no deletion explains" for scope in self._skipped]
 
-    async def open(self, url: str, on_event: OnEvent, on_reply: OnReply) -> Connection:
+    def take_texts(self) -> list[str]:
+        """Every frame that came since this was last asked, over whatever connection."""
+        texts, self._texts = self._texts, []
+        return texts
+
+    async def open(self, url: str, on_event: OnEvent, on_reply: OnReply, on_request: OnRequest) -> Connection:
         self.traffic = traffic = Traffic()
         self._orders, self._claimed, self._gone, self._skipped = {}, {}, set(), set()
+        self._directs = {f"channel:{each}" for each in self._cache.direct_channels}
 
         def event(name: str, params: Params) -> None:
             self._hear(name, params)
             on_event(name, params)
 
-        def reply(method: str, params: Params, result: Any) -> None:
+        def reply(method: str, params: Params, result: Any, asked: int) -> None:
             self._read(method, params, result)
-            on_reply(method, params, result)
+            on_reply(method, params, result, asked)
 
-        connection = await Connection.open(url, event, reply)
+        connection = await Connection.open(url, event, reply, on_request)
         # Nothing was sent yet, and its reader has not begun.
-        connection._socket = cast("ClientConnection", _Counted(connection._socket, traffic))
+        connection._socket = cast("ClientConnection", _Counted(connection._socket, traffic, self._keep))
         return connection
+
+    def _keep(self, text: str) -> None:
+        self._texts.append(text)
 
     # What is heard.
 
@@ -87,6 +98,10 @@ class Recording:
         if params["rev"] <= self._claimed.get(scope, 0):
             self.violations.append(f"{name} of {scope}: rev {params['rev']} is claimed already")
         self._follow(name, scope, params)
+        self._move(name, params)
+
+    def _move(self, name: str, params: Params) -> None:
+        """What comes into sight begins, what goes out of it ends."""
         match name:
             case "server_deleted":
                 self._drop(params["server_id"])
@@ -94,13 +109,24 @@ class Recording:
                 for each, rev in params["scopes"].items():
                     self._begin_anew(each, rev)
             case "channel_added":
+                known = f"channel:{params['channel']['id']}"
+                (self._begin_anew if known in self._gone else self._begin)(known, params["at"])
+            case "channel_deleted":
+                self._end(f"channel:{params['channel_id']}")
+            case "direct_channel_added":
+                self._directs.add(f"channel:{params['channel']['id']}")
+                self._gone.discard(f"channel:{params['channel']['id']}")
                 self._begin(f"channel:{params['channel']['id']}", params["at"])
+            case "direct_channel_deleted":
+                self._end(f"channel:{params['channel_id']}")
 
     def _follow(self, name: str, scope: str, params: Params) -> None:
         """Nothing may be missing. But who is told late is told nothing of a message that is deleted further on."""
         order, rev = self._orders.setdefault(scope, Order()), params["rev"]
-        late = kind_of(scope) == "channel" and order.misses(rev)
-        for broken in order.take(rev, more=bool(params.get("more")), dense=kind_of(scope) in DENSE and not late):
+        # In a direct channel there are entries for gateways alone: somebody left.
+        dense = kind_of(scope) in DENSE and scope not in self._directs
+        late = dense and kind_of(scope) == "channel" and order.misses(rev)
+        for broken in order.take(rev, more=bool(params.get("more")), dense=dense and not late):
             self.violations.append(f"{name} of {scope}: {broken}")
         if late:
             self._skipped.add(scope)
@@ -110,9 +136,13 @@ class Recording:
     def _drop(self, server_id: str) -> None:
         channels = {f"channel:{each}" for each, server in self._cache.guilds.server_of.items() if server == server_id}
         for scope in channels | {f"server:{server_id}"}:
-            self._orders.pop(scope, None)
-            self._claimed.pop(scope, None)
-            self._gone.add(scope)
+            self._end(scope)
+
+    def _end(self, scope: str) -> None:
+        self._orders.pop(scope, None)
+        self._claimed.pop(scope, None)
+        self._skipped.discard(scope)
+        self._gone.add(scope)
 
     def _begin_anew(self, scope: str, rev: int) -> None:
         self._gone.discard(scope)
@@ -128,6 +158,9 @@ class Recording:
 
     def _read(self, method: str, params: Params, result: Any) -> None:
         self.traffic.asked.append(method)
+        if method == "get_direct_channels":
+            listed = result["channels"] if result["full"] else result["updated"]
+            self._directs.update(f"channel:{channel['id']}" for channel in listed)
         if method in {"authenticate", "resume"}:
             self._sorted(params.get("resume" if method == "authenticate" else "scopes", {}), result)
             return
@@ -154,9 +187,10 @@ class Recording:
 class _Counted:
     """A WebSocket, as far as `Connection` uses it, whose frames are counted."""
 
-    def __init__(self, socket: ClientConnection, traffic: Traffic) -> None:
+    def __init__(self, socket: ClientConnection, traffic: Traffic, keep: Callable[[str], None]) -> None:
         self._socket = socket
         self._traffic = traffic
+        self._keep = keep
 
     @property
     def state(self) -> State:
@@ -176,6 +210,7 @@ class _Counted:
     async def __aiter__(self) -> AsyncIterator[str]:
         async for text in self._socket:
             assert isinstance(text, str)
+            self._keep(text)
             self._traffic.received += 1
             self._traffic.bytes_received += len(text.encode())
             yield text

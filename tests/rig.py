@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 import time
 import uuid
@@ -24,6 +25,7 @@ from tests.client import PATIENCE, Client, RpcError
 
 SERVICES = ("guilds", "messages", "presence")
 START_PATIENCE = 30.0
+DRAIN_PATIENCE = 30.0
 CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "512", "PASSWORD_PASSES": "1"}
 """Tests register hundreds of users; what passwords cost in truth, `test_passwords` tries."""
 
@@ -135,8 +137,8 @@ class System:
         await asyncio.to_thread(self.processes[name].kill)
 
     async def terminate(self, name: str) -> None:
-        """SIGTERM, and its end."""
-        await asyncio.to_thread(self.processes[name].stop)
+        """SIGTERM, and its end: a gateway drains first, for as long as its `DRAIN_SECONDS` say."""
+        await asyncio.to_thread(self.processes[name].stop, DRAIN_PATIENCE, signal.SIGTERM)
 
     async def restart(self, name: str) -> None:
         """SIGKILL, and the same process anew."""
@@ -166,7 +168,7 @@ class System:
             "LOG_LEVEL": "info",
         }
         if service == "gateway":
-            env["PORT"] = str(self._ports[int(number)])
+            env |= {"PORT": str(self._ports[int(number)]), "DRAIN_SECONDS": "0"}
         for key in ("*", service, name):
             env |= self.env.get(key, {})
         return env
@@ -276,6 +278,38 @@ async def join(inviter: Client, joiner: Client, server_id: str) -> Document:
         "server_added",
     )
     return joined
+
+
+async def promote(room: Room, *rules: str, **changes: Any) -> Document:
+    """A new role with these rules, which the member has from now on beside the others; returns the role."""
+    role: Document = await room.owner.call("add_role", server_id=room.server_id, name="x", color="", rules=[*rules])
+    named = {"server_id": room.server_id, "role_id": role["id"]}
+    if changes:
+        role = await room.owner.call("update_role", **named, changes=changes)
+    mine = (await room.member.call("get_server", server_id=room.server_id))["me"]["roles"]
+    await give(room, [*mine, role["id"]])
+    return role
+
+
+async def give(room: Room, roles: Sequence[str]) -> Document:
+    """The member has these roles from now on, and no others."""
+    named = {"server_id": room.server_id, "user_id": room.member_is.id}
+    changed: Document = await room.owner.call("update_member", **named, changes={"roles": [*roles]})
+    return changed
+
+
+def entry(system: System, scope: str, rev: int) -> list[Document]:
+    """The events of one journal entry."""
+    found = system.db.journal.find_one({"scope": scope, "rev": rev})
+    assert found is not None, f"{scope} has no entry {rev}"
+    events: list[Document] = found["events"]
+    return events
+
+
+def perm_rev(system: System, server_id: str) -> int:
+    server = system.db.servers.find_one({"_id": server_id})
+    assert server is not None
+    return int(server["perm_rev"])
 
 
 async def general(client: Client, server_id: str) -> str:

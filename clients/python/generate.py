@@ -25,7 +25,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from shared.protocol import EVENTS, METHODS  # noqa: E402 - found by the path above
-from shared.protocol.contract import Event, Method, Params  # noqa: E402
+from shared.protocol.contract import Audience, Event, Method, Params  # noqa: E402
 
 Model = type[BaseModel]
 
@@ -94,6 +94,11 @@ def public_methods() -> list[Method[Any, Any]]:
     return [method for method in METHODS.values() if not method.internal]
 
 
+def told() -> list[type[Event]]:
+    """The events that clients are told of."""
+    return [event for event in EVENTS.values() if event.audience is not Audience.NOBODY]
+
+
 def callable_methods() -> list[Method[Any, Any]]:
     return [method for method in public_methods() if method.name not in OWN]
 
@@ -105,7 +110,7 @@ def types_sources() -> dict[Path, str]:
     """One module for entities and results, one for params, one for events; the package has them all."""
     models: dict[str, Model] = {}
     replies = (each for method in public_methods() for each in (method.result, method.delta) if each is not None)
-    for root in (*replies, *EVENTS.values()):
+    for root in (*replies, *told()):
         _collect(root, models)
     params: dict[str, Model] = {}
     for method in public_methods():
@@ -113,7 +118,7 @@ def types_sources() -> dict[Path, str]:
     modules: dict[str, dict[str, Model]] = {
         "entities": {name: model for name, model in models.items() if not issubclass(model, Event)},
         "params": {name: model for name, model in params.items() if model.model_fields},
-        "events": {type_name(event): event for event in EVENTS.values()},
+        "events": {type_name(event): event for event in told()},
     }
     sources = {TYPES / f"{name}.py": _module(name, held, modules["entities"]) for name, held in modules.items()}
     exports = "".join(f"from guildwire.types.{name} import {', '.join(held)}\n" for name, held in modules.items())
@@ -155,11 +160,11 @@ def _definition(name: str, model: Model) -> str:
     lines = [f"\n\nclass {name}(TypedDict):\n"]
     if model.__doc__ and "__doc__" in vars(model) and model.__doc__.strip():
         lines.append(f'    """{_paragraph(model.__doc__)}"""\n\n')
-    if issubclass(model, Event):
+    if issubclass(model, Event) and model.scoped:
         lines.append("    scope: str\n    rev: int\n    more: NotRequired[bool]\n")
     for field_name, field in model.model_fields.items():
         source = annotation_source(field.annotation)
-        optional = issubclass(model, Params) and not field.is_required()
+        optional = issubclass(model, Params | Event) and not field.is_required()
         lines.append(f"    {field_name}: {f'NotRequired[{source}]' if optional else source}\n")
     if len(lines) == 1:
         lines.append("    pass\n")

@@ -7,9 +7,12 @@ import asyncio
 from aiohttp import web
 
 from services.gateway.dispatch import Parts
+from services.gateway.drain import Drain
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
+from services.gateway.images import Images
 from services.gateway.interest import Interest
+from services.gateway.lease import Lease
 from services.gateway.sessions import Sessions
 from services.gateway.socket import Sockets
 from services.gateway.upstream import Upstream
@@ -31,12 +34,15 @@ class Gateway:
         users = HeardUsers(self._interest, settings.users_per_connection)
         self._visibility = Visibility(self._interest, upstream, users, settings.interest_linger)
         self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
-        entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions)
+        self._lease = Lease(upstream, settings)
+        entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions, self._lease)
         self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance), self._visibility)
+        self._images = Images(upstream, settings)
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
         self._bus.on_doubt = self._doubt
-        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1)
+        # A packed body is left packed: a megabyte of it may be a gigabyte, which nobody has asked for.
+        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1, auto_decompress=False)
         self.ready = False
 
     async def start(self) -> None:
@@ -53,6 +59,13 @@ class Gateway:
             group.create_task(self._interest.run())
             group.create_task(self._visibility.run())
             group.create_task(self._sessions.run())
+            group.create_task(self._lease.run())
+
+    async def drain(self) -> None:
+        self.ready = False
+        window = self._settings.drain_seconds
+        uploads_end = self._images.uploads_end(within=window + self._settings.request_timeout)
+        await asyncio.gather(Drain(self._sockets, window).run(), uploads_end)
 
     async def stop(self) -> None:
         self.ready = False
@@ -69,6 +82,7 @@ class Gateway:
         app.router.add_get("/ws", self._sockets.handle)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        self._images.serve(app.router)
         return app
 
     async def _healthz(self, _request: web.Request) -> web.Response:

@@ -26,8 +26,8 @@ MISSED_PER_CONNECTION = 2_000
 class Connection:
     """Replies and events leave in the order in which they are handed over here.
 
-    `proven` are the servers of which it is known that this client's sight has not changed; `attached_at` where it
-    stood in each scope when it came, kept for a client that resumes.
+    `proven` are the servers, and the direct channels, of which it is known that this client's sight has not changed;
+    `attached_at` where it stood in each scope when it came, kept for a client that resumes.
     """
 
     __slots__ = (
@@ -42,6 +42,7 @@ class Connection:
         "authenticated",
         "caught_up",
         "closing",
+        "directs",
         "feeds",
         "loaded_members",
         "logging_out",
@@ -71,6 +72,7 @@ class Connection:
         self.session_id = ""
         self.feeds: set[Feed[Connection]] = set()
         self.servers: set[str] = set()
+        self.directs: set[str] = set()
         self.loaded_members: set[str] = set()
         self.proven: set[str] = set()
         self.replay_left = MISSED_PER_CONNECTION
@@ -93,6 +95,11 @@ class Connection:
             DELIVERIES.inc()
         if self._outbox.overflows_with(self._held_size):
             self.close(TOO_SLOW)
+
+    def passing(self, frame: bytes) -> None:
+        """Sends what may as well be missed: not while there is much to send, or anything held back."""
+        if not (self.closing or self._held or EVERYTHING in self._holds or self._outbox.is_half_full):
+            self._outbox.put(frame)
 
     def close(self, code: int) -> None:
         """Nothing more is sent; the socket closes with `code`, after what is on its way."""

@@ -24,7 +24,18 @@ from shared.affinity import key_of
 from shared.bus import Reply
 from shared.errors import GuildwireError, Internal, InvalidParams, Unauthenticated, Unavailable
 from shared.ids import new_id
-from shared.protocol.account import AUTHENTICATE, DELETE_SESSION, GET_USERS, LOGOUT, Authenticate, Forget, Pong, Resume
+from shared.protocol.account import (
+    AUTHENTICATE,
+    DELETE_SESSION,
+    DELETE_USER,
+    GET_USERS,
+    LOGOUT,
+    Authenticate,
+    Forget,
+    Pong,
+    Resume,
+)
+from shared.protocol.connection import Resumed
 from shared.protocol.contract import Empty, Method, Params
 from shared.protocol.server import GET_SERVER
 from shared.settings import Settings
@@ -105,6 +116,11 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def idle(self) -> None:
+        """Waits until all that was taken is answered."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
     async def end(self) -> None:
         """Ends what is under way; a task may well finish in spite of it, so that is waited for."""
         tasks = tuple(self._tasks)
@@ -135,7 +151,7 @@ class Dispatcher:
 
     async def _say_resumed(self) -> None:
         await self._connection.caught_up.wait()
-        self._connection.reply(frames.notification("resumed", {}))
+        self._connection.reply(frames.notification(Resumed.name, Resumed().model_dump()))
 
     # Order.
 
@@ -208,8 +224,24 @@ class Dispatcher:
         if method.service == "gateway":
             return (await self._serve(method, request, until, outcome)).model_dump_json().encode()
         if method.loads_members:
-            # Before it is asked: what happens while it is under way is held back, not missed.
-            self._connection.loaded_members.add(str(request.params.get("server_id")))
+            return await self._load_members(method, request, until, outcome)
+        return await self._ask_service(method, request, until, outcome)
+
+    async def _load_members(
+        self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome
+    ) -> bytes:
+        loaded, server_id = self._connection.loaded_members, str(request.params.get("server_id"))
+        if server_id in loaded:
+            return await self._ask_service(method, request, until, outcome)
+        # Before it is asked: what happens while it is under way is held back, not missed.
+        loaded.add(server_id)
+        try:
+            return await self._ask_service(method, request, until, outcome)
+        except BaseException:
+            loaded.discard(server_id)
+            raise
+
+    async def _ask_service(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> bytes:
         reply = await (self._log_out if self._ends_own(request) else self._ask)(method, request, until, outcome)
         if len(reply.payload) > _REPLY_LIMIT:
             raise RuntimeError(f"{method.name} answered with {len(reply.payload)} bytes")
@@ -239,7 +271,7 @@ class Dispatcher:
     def _ends_own(self, request: Incoming) -> bool:
         """Whether it ends the session of this very socket."""
         mine = request.params.get("session_id") == self._connection.session_id
-        return request.method is LOGOUT or (request.method is DELETE_SESSION and mine)
+        return request.method in {LOGOUT, DELETE_USER} or (request.method is DELETE_SESSION and mine)
 
     async def _log_out(self, method: Method[Any, Any], request: Incoming, until: float, outcome: _Outcome) -> Reply:
         """Ends the session; this socket closes after the reply, not at the word that all others close at."""
@@ -282,7 +314,7 @@ class Dispatcher:
             feeds = [feed for feed in self._connection.feeds if feed.scope.kind == "server"]
         else:
             feeds = [feed for name in scopes if (feed := self._parts.interest.feed(name)) is not None]
-        return {feed.scope.name: feed.place_of(self._connection) or 0 for feed in feeds}
+        return {feed.scope.name: self._parts.entrance.place_of(self._connection, feed) for feed in feeds}
 
     def _reads(self, request: Incoming) -> list[str]:
         """The scope whose events must wait for this request's reply."""
@@ -295,10 +327,13 @@ class Dispatcher:
         if method is GET_USERS:
             users = params.get("users")
             return [f"user:{each}" for each in users] if isinstance(users, dict) else []
-        mine = self._connection.user_id
-        return [
-            method.reads.format_map({"me": mine, "user_id": mine, "server_id": "", "channel_id": "", **_texts(params)})
-        ]
+        mine, texts = self._connection.user_id, _texts(params)
+        if "{server_of}" in method.reads:
+            channel = self._parts.interest.feed(f"channel:{texts.get('channel_id')}")
+            if channel is None:
+                return [EVERYTHING]  # of whatever server it is
+            texts["server_of"] = channel.scope.within
+        return [method.reads.format_map({"me": mine, "user_id": mine, "server_id": "", "channel_id": "", **texts})]
 
     def _hold(self, scopes: list[str], outcome: _Outcome) -> None:
         self._connection.hold(scopes)

@@ -6,8 +6,6 @@ from typing import Any
 
 import orjson
 
-from shared.journal.entry import Entry
-
 _TEXT = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2); a server does not mask
 
 
@@ -32,35 +30,3 @@ def result(request_id: Any, payload: bytes) -> bytes:
 
 def failure(request_id: Any, error: dict[str, Any]) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": request_id, "error": error})
-
-
-class EntryFrames:
-    """The frames of one entry, each built when first wanted and then shared.
-
-    One entry may hold several events, of which a connection sees some: all but its last carry `more`. An event may
-    show its own author more than others: that variant is built apart.
-    """
-
-    __slots__ = ("_built", "entry")
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self._built: dict[tuple[int, bool, bool], bytes] = {}
-
-    def frame(self, index: int, user_id: str, *, more: bool) -> bytes:
-        own = self.entry.events[index].get("own")
-        mine = own is not None and own["user_id"] == user_id
-        key = (index, more, mine)
-        if key not in self._built:
-            self._built[key] = self._build(index, more=more, mine=mine)
-        return self._built[key]
-
-    def _build(self, index: int, *, more: bool, mine: bool) -> bytes:
-        event = self.entry.events[index]
-        params: dict[str, Any] = {"scope": self.entry.scope.name, "rev": self.entry.rev, **event["params"]}
-        if mine:
-            for name, extra in event["own"]["params"].items():
-                params[name] = {**params[name], **extra}
-        if more:
-            params["more"] = True
-        return notification(event["name"], params)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from services.gateway.connection import Connection
 from services.gateway.frames import notification
 from services.gateway.interest import Interest
+from shared.protocol.connection import Forgotten
 from shared.scopes import user_scope
 
 
@@ -29,7 +30,7 @@ class HeardUsers:
         if surplus > 0:
             oldest = list(connection.user_scopes)[:surplus]
             self.forget(connection, oldest)
-            connection.reply(notification("forgotten", {"scopes": oldest}))
+            connection.reply(notification(Forgotten.name, Forgotten(scopes=oldest).model_dump()))
 
     def forget(self, connection: Connection, scopes: Iterable[str]) -> None:
         for name in scopes:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from services.gateway.frames import notification
 from services.gateway.ordering import Feed
 from services.gateway.upstream import HEADS_PER_REQUEST, TROUBLE, Upstream
 from shared.bus import Bus, Subscription
@@ -21,6 +22,7 @@ from shared.journal.entry import Entry, HeadNotice, parse_hint, without_deleted
 from shared.scopes import Scope, subscription_for
 from shared.settings import Settings
 from shared.telemetry import CATCHING_UP, FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
+from shared.typing_notice import TypingNotice
 
 if TYPE_CHECKING:
     from services.gateway.connection import Connection
@@ -45,7 +47,7 @@ class Interest:
         self._fresh: list[Feed[Connection]] = []
         self._arrived = asyncio.Event()
         self._suspect = asyncio.Event()
-        self._repairs: dict[Feed[Connection], asyncio.Task[None]] = {}
+        self._repairs: set[Feed[Connection]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._held_back: dict[str, set[str]] = {}
         self._comparisons = asyncio.Semaphore(_COMPARISONS_AT_ONCE)
@@ -60,12 +62,13 @@ class Interest:
     def feed(self, scope_name: str) -> Feed[Connection] | None:
         return self._feeds.get(scope_name)
 
-    def follow(self, scope: Scope, position: int) -> Feed[Connection]:
-        """The scope's feed; a new one starts at `position`, which some reply has told."""
+    def follow(self, scope: Scope, position: int, last_id: int = 0) -> Feed[Connection]:
+        """The scope's feed; a new one starts at `position`, which some reply has told, as it has `last_id`."""
         feed = self._feeds.get(scope.name)
         if feed is None:
             settings = self._settings
-            feed = Feed(scope, position, ring_size=settings.ring_size, reorder_limit=settings.reorder_limit)
+            limits = {"ring_size": settings.ring_size, "reorder_limit": settings.reorder_limit}
+            feed = Feed(scope, position, **limits, last_id=last_id)
             feed.idle_since = time.monotonic()
             self._feeds[scope.name] = feed
             FEEDS.labels(kind=scope.kind).inc()
@@ -80,10 +83,16 @@ class Interest:
         holder.feeds.add(feed)
         if holder in feed.behind:
             holder.begin()
-            self._start(self._catch_up(feed, holder))
+            self.start(self._catch_up(feed, holder))
         elif holder in feed.live:
             self.on_live(feed, holder)
         elif feed.has_gap:
+            self._repair_soon(feed)
+
+    def expect(self, feed: Feed[Connection], rev: int) -> None:
+        """It is known that the scope has come so far: it is fetched, should no hint bring it."""
+        feed.announce(rev)
+        if feed.has_gap:
             self._repair_soon(feed)
 
     def leave(self, feed: Feed[Connection], holder: Connection) -> None:
@@ -98,13 +107,14 @@ class Interest:
         if self._feeds.pop(feed.scope.name, None) is None:
             return
         FEEDS.labels(kind=feed.scope.kind).dec()
-        self._held_back.pop(feed.scope.name, None)
+        # What of users waited for it waits for nothing now; but not in the midst of what may be let out.
+        asyncio.get_running_loop().call_soon(self._pump_held_back, feed)
         subject = subscription_for(feed.scope)
         self._users_of[subject] -= 1
         if not self._users_of[subject]:
             del self._users_of[subject]
             if subscription := self._subscriptions.pop(subject, None):
-                self._start(self._bus.unhear(subscription))
+                self.start(self._bus.unhear(subscription))
 
     # What comes from NATS.
 
@@ -122,11 +132,24 @@ class Interest:
             # Of another history. Which one is newer, the replies tell.
             self.doubt("epoch")
             return
+        if isinstance(hint, TypingNotice):
+            self._pass_on(feed, hint)
+            return
         if isinstance(hint, HeadNotice):
             feed.announce(hint.rev)
         else:
             feed.offer(hint)
         self._pump(feed)
+
+    def _pass_on(self, feed: Feed[Connection], notice: TypingNotice) -> None:
+        """Not worth waiting for: where it can't be judged at once, nobody is told."""
+        server = self._feeds.get(f"server:{feed.scope.within}")
+        if feed.scope.within and (server is None or server.last < notice.perm_rev):
+            return
+        frame = notification("typing_started", {"channel_id": feed.scope.id, "user_id": notice.user_id})
+        for holder in feed.live:
+            if notice.is_for(holder.user_id):
+                holder.passing(frame)
 
     def doubt(self, why: str) -> None:
         """Hints may have been lost without a word: compare every head."""
@@ -150,41 +173,50 @@ class Interest:
 
     def _pump(self, feed: Feed[Connection]) -> None:
         while (entry := feed.waiting()) is not None:
-            if not self._may_be_judged(feed, entry):
+            try:
+                if not self._may_be_judged(feed, entry):
+                    return
+                self._let_out(feed, entry)
+            except Exception as error:  # noqa: BLE001 - who was not told can't be told in order any more
+                logger().error("bug", scope=feed.scope.name, rev=entry.rev, exc_info=error)
+                self.on_lost(feed)
                 return
-            self.on_entry(feed, entry)
-            before = set(feed.ahead)
-            _, told = feed.release()
-            self.tell(feed, entry, told)
-            for holder in before - feed.ahead.keys():
-                if holder in feed.live:
-                    self.on_live(feed, holder)
         if feed.has_gap:
             self._repair_soon(feed)
-        for name in self._held_back.pop(feed.scope.name, ()):
-            if channel := self._feeds.get(name):
-                self._pump(channel)
+        self._pump_held_back(feed)
+
+    def _let_out(self, feed: Feed[Connection], entry: Entry) -> None:
+        self.on_entry(feed, entry)
+        before = set(feed.ahead)
+        _, told = feed.release()
+        self.tell(feed, entry, told)
+        for holder in before - feed.ahead.keys():
+            if holder in feed.live:
+                self.on_live(feed, holder)
 
     def _may_be_judged(self, feed: Feed[Connection], entry: Entry) -> bool:
-        """A channel's entry waits until its server's feed has come to the permissions it was made under."""
-        if not entry.perm_rev:
-            return True
-        server = self._feeds.get(f"server:{feed.scope.within}")
-        if server is None:
+        """An entry waits until the servers' feeds have come to the permissions it was made under."""
+        if entry.perm_rev and f"server:{feed.scope.within}" not in self._feeds:
             return False
-        if server.last >= entry.perm_rev:
-            return True
-        self._held_back.setdefault(server.scope.name, set()).add(feed.scope.name)
-        server.announce(entry.perm_rev)
-        if server.has_gap:
-            self._repair_soon(server)
-        return False
+        for server_id, rev in _judged_under(feed, entry).items():
+            server = self._feeds.get(f"server:{server_id}")
+            if server is not None and server.last < rev:
+                self._held_back.setdefault(server.scope.name, set()).add(feed.scope.name)
+                self.expect(server, rev)
+                return False
+        return True
+
+    def _pump_held_back(self, server: Feed[Connection]) -> None:
+        for name in self._held_back.pop(server.scope.name, ()):
+            if feed := self._feeds.get(name):
+                self._pump(feed)
 
     # Repair.
 
     def _repair_soon(self, feed: Feed[Connection]) -> None:
         if feed not in self._repairs:
-            self._repairs[feed] = asyncio.create_task(self._repair(feed))
+            self._repairs.add(feed)
+            self.start(self._repair(feed))
 
     async def _repair(self, feed: Feed[Connection]) -> None:
         """Gives the missing hint a moment, then asks the journal."""
@@ -193,7 +225,7 @@ class Interest:
             await self._fill(feed)
         finally:
             # In the same step as the last look at the gap: a gap that opens later finds no repair under way.
-            del self._repairs[feed]
+            self._repairs.discard(feed)
 
     async def _fill(self, feed: Feed[Connection]) -> None:
         """Fetches until the gap is closed; an entry that is not there yet is waited for."""
@@ -275,7 +307,7 @@ class Interest:
                     await self._subscribe(subject)
                 await self._bus.flush()
                 await self._compare(feeds)
-                self._start(self._compare_later(feeds))
+                self.start(self._compare_later(feeds))
             except TROUBLE as error:
                 logger().warning("not_subscribed_yet", scopes=len(feeds), error=str(error))
                 self._fresh.extend(feeds)
@@ -325,19 +357,18 @@ class Interest:
         async with self._comparisons:
             heads = await self._upstream.heads([feed.scope.name for feed in batch])
         for feed in batch:
-            feed.announce(heads.get(feed.scope.name, 0))
-            if feed.has_gap:
-                self._repair_soon(feed)
+            self.expect(feed, heads.get(feed.scope.name, 0))
 
     def _drop_idle_users(self) -> None:
-        """Scopes of users and of selves that nobody has held for a while; servers go with their channels."""
+        """Scopes that nobody has held for a while, but for servers, which go with their channels."""
         before = time.monotonic() - self._settings.interest_linger
-        idle = [feed for feed in self._feeds.values() if feed.scope.kind in {"user", "self"} and not feed.held]
+        idle = [feed for feed in self._feeds.values() if not feed.held and _stands_alone(feed.scope)]
         for feed in idle:
             if feed.idle_since is not None and feed.idle_since < before:
                 self.let_go(feed)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """In the background; a bug in it is logged."""
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._ended)
@@ -346,3 +377,19 @@ class Interest:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger().error("bug", exc_info=error)
+
+
+def _judged_under(feed: Feed[Connection], entry: Entry) -> dict[str, int]:
+    """The servers by whose members or permissions it is judged who is told, each with the revision needed of it."""
+    if feed.scope.within:
+        return {feed.scope.within: entry.perm_rev}
+    if feed.scope.kind != "user":
+        return {}
+    return {
+        server_id: rev for event in entry.events for server_id, rev in event.get("facts", {}).get("servers", {}).items()
+    }
+
+
+def _stands_alone(scope: Scope) -> bool:
+    """Neither a server nor a channel of one: those are let go together."""
+    return not scope.within and scope.kind != "server"

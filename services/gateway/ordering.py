@@ -16,13 +16,29 @@ H = TypeVar("H")
 
 
 class Feed(Generic[H]):
-    """`last` is the revision everything live has been told; `known` the highest that is known to exist."""
+    """`last` is the revision everything live has been told; `known` the highest that is known to exist.
 
-    __slots__ = ("_early", "_reorder_limit", "_ring", "ahead", "behind", "idle_since", "known", "last", "live", "scope")
+    `last_id` is a channel's last message id as of `last`.
+    """
 
-    def __init__(self, scope: Scope, last: int, *, ring_size: int, reorder_limit: int) -> None:
+    __slots__ = (
+        "_early",
+        "_reorder_limit",
+        "_ring",
+        "ahead",
+        "behind",
+        "idle_since",
+        "known",
+        "last",
+        "last_id",
+        "live",
+        "scope",
+    )
+
+    def __init__(self, scope: Scope, last: int, *, ring_size: int, reorder_limit: int, last_id: int = 0) -> None:
         self.scope = scope
         self.last = last
+        self.last_id = last_id
         self.known = last
         self.live: set[H] = set()
         self.ahead: dict[H, int] = {}
@@ -62,6 +78,7 @@ class Feed(Generic[H]):
         entry = self._early.pop(self.last + 1)
         told = tuple(self.live)
         self.last = entry.rev
+        self.last_id = max(self.last_id, entry.last_id)
         self._ring.append(entry)
         for holder in [holder for holder, position in self.ahead.items() if position <= entry.rev]:
             del self.ahead[holder]
@@ -90,9 +107,14 @@ class Feed(Generic[H]):
 
     def missed_by(self, holder: H) -> list[Entry] | None:
         """What a holder that is behind has missed, if the last entries kept here reach back so far."""
-        position = self.behind[holder]
-        if self._ring and self._ring[0].rev <= position + 1:
-            return [entry for entry in self._ring if entry.rev > position]
+        return self.entries_after(self.behind[holder])
+
+    def entries_after(self, rev: int) -> list[Entry] | None:
+        """All from `rev` to the last, if the last entries kept here reach back so far."""
+        if rev >= self.last:
+            return []
+        if self._ring and self._ring[0].rev <= rev + 1:
+            return [entry for entry in self._ring if entry.rev > rev]
         return None
 
     def told(self, holder: H, rev: int) -> bool:

@@ -44,7 +44,11 @@ class Outbox:
         """Whether the unsent bytes, and those held back beside them, pass the limit."""
         return self.unsent + held > self._limit
 
+    @property
+    def is_half_full(self) -> bool:
+        return self.unsent > self._limit // 2
+
     async def has_room(self) -> None:
         """Waits while more than half of it is full: a client that does not read gets no further answers."""
-        while self.unsent > self._limit // 2 and not self._transport.is_closing():  # noqa: ASYNC110 - nothing tells
+        while self.is_half_full and not self._transport.is_closing():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_POLL)

@@ -51,7 +51,8 @@ class Sessions:
         while True:
             pause = self._interval * random.uniform(0.8, 1.2)  # noqa: S311 - not all gateways at once
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._doubted.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._doubted.wait()
             self._doubted.clear()
             try:
                 await self._check()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
+from services.gateway import frames
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
 from services.gateway.outbox import Outbox
 from services.gateway.visibility import Visibility
+from shared.protocol.connection import Reconnect
 from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
 
 _FRAME_LIMIT = 64 << 10
@@ -26,11 +29,11 @@ class Sockets:
     def __init__(self, parts: Parts, visibility: Visibility) -> None:
         self._parts = parts
         self._visibility = visibility
-        self._open: set[_Socket] = set()
-        self.accepting = True
+        self._open: set[Socket] = set()
+        self._accepting = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if not self.accepting or len(self._open) >= self._parts.settings.max_connections:
+        if not self._accepting or len(self._open) >= self._parts.settings.max_connections:
             return web.Response(status=503, headers={"Retry-After": "2"}, text="This node takes no more sockets.\n")
         ws = web.WebSocketResponse(
             heartbeat=self._parts.settings.ping_interval,
@@ -43,7 +46,7 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return ws
-        socket = _Socket(ws, transport, self._parts)
+        socket = Socket(ws, transport, self._parts)
         self._open.add(socket)
         CONNECTIONS.labels(state="open").inc()
         try:
@@ -69,9 +72,14 @@ class Sockets:
             socket.connection.close(GOING_AWAY)
         self._visibility.forget_everything()
 
+    def accept_no_more(self) -> list[Socket]:
+        """New upgrades are refused; gives the sockets there are."""
+        self._accepting = False
+        return list(self._open)
+
     async def close(self) -> None:
-        """Closes every socket: this node is going away."""
-        self.accepting = False
+        """Closes every socket: this node is gone."""
+        self._accepting = False
         for socket in tuple(self._open):
             socket.connection.close(GOING_AWAY)
         until = time.monotonic() + 3
@@ -79,13 +87,15 @@ class Sockets:
             await asyncio.sleep(0.02)
 
 
-class _Socket:
+class Socket:
     def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, parts: Parts) -> None:
         self._ws = ws
         self._transport = transport
         self._settings = parts.settings
         self._outbox = Outbox(transport, parts.settings.outbox_limit)
         self._closing: asyncio.Task[None] | None = None
+        self._taking = asyncio.Lock()
+        self._gone = asyncio.Event()
         self._opened = self._allowed = time.monotonic()
         self.connection = Connection(self._outbox, self._close_soon)
         self._dispatcher = Dispatcher(self.connection, parts, self._on_allowed)
@@ -99,16 +109,35 @@ class _Socket:
                     break
                 if message.type is WSMsgType.TEXT:
                     FRAMES_IN.inc()
-                    await self._dispatcher.accept(message.data)
+                    async with self._taking:
+                        if not self.connection.closing:
+                            await self._dispatcher.accept(message.data)
                 elif message.type is WSMsgType.BINARY:
                     self.connection.close(_BINARY)
                     break
         finally:
             waiting.cancel()
+            self._gone.set()
             self.connection.gone()
             await self._dispatcher.end()
             if self._closing is not None:
                 await self._closing
+
+    async def leave(self, after: float) -> None:
+        """Says now when it will close, and closes then; what was asked before is answered first.
+
+        Returns when the close is on its way, at once when the client is the first to go.
+        """
+        self.connection.reply(frames.notification(Reconnect.name, Reconnect(after_ms=round(after * 1000)).model_dump()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(after):
+                await self._gone.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.request_timeout), self._taking:
+                await self._dispatcher.idle()
+                # Still holding it: what is read from now on comes to nothing.
+                self.connection.close(GOING_AWAY)
+        self.connection.close(GOING_AWAY)
 
     def _on_allowed(self) -> None:
         self._allowed = time.monotonic()

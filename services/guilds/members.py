@@ -1,45 +1,43 @@
-"""Members: joining and leaving."""
+"""Members: joining, leaving, being changed and removed."""
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
-
-import orjson
+from typing import Literal
 
 from services.guilds import views
-from services.guilds.channels import MAX_CHANNELS
+from services.guilds.categories import MAX_CATEGORIES, MAX_CHANNELS
+from services.guilds.edits import differing, must_be_current, rights_change
 from services.guilds.invites import find_invite, usable_invite
-from services.guilds.standing import MAX_ROLES, Standing, standing
+from services.guilds.reading import channels_with_heads, starts_with_roles
+from services.guilds.standing import MAX_ROLES, Reader, Standing, may_grant, standing
 from shared.errors import Conflict, InvalidParams, NotFound, Unauthenticated
 from shared.journal import Change
-from shared.journal.entry import Entry, happened
-from shared.journal.reader import changes_since, head_lookup, head_of, head_within
-from shared.profiles import PROFILE, profile, read_profiles
+from shared.journal.reader import head_of
+from shared.member_names import named
+from shared.permissions import KICK_MEMBERS, MANAGE_ROLES, channel_rules
+from shared.profiles import PROFILE, profile
 from shared.protocol.contract import Empty
-from shared.protocol.server import (
-    GET_SERVER_MEMBERS,
+from shared.protocol.member import (
+    DELETE_MEMBER,
     JOIN_SERVER,
     LEAVE_SERVER,
-    GetServerMembers,
+    UPDATE_MEMBER,
+    DeleteMember,
     JoinServer,
     LeaveServer,
     Member,
     MemberAdded,
+    MemberChanged,
     MemberDeleted,
-    MembersDelta,
-    Server,
-    ServerAdded,
-    ServerDeleted,
+    UpdateMember,
 )
-from shared.protocol.server import (
-    Members as MemberPage,
-)
-from shared.rights import member_rights
+from shared.protocol.server import Server, ServerAdded, ServerDeleted
+from shared.reading_starts import start_reading
+from shared.rights import channel_overwrites, member_rights
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
 from shared.service import Call, Parts, handles
-from shared.sight import sight_changed
-from shared.store import Document, Filter
+from shared.store import Document
 
 MAX_SERVERS = 200
 
@@ -60,7 +58,9 @@ class Members:
                 raise NotFound("invite")
             already = await change.find_one("members", {"server_id": server_id, "user_id": call.user_id})
             if already:
-                return views.server_view(server, already, change.head(scope).rev)
+                return views.server_view(await standing(change, server_id, call.user_id), change.head(scope).rev)
+            if await is_banned(change, server_id, call.user_id):
+                raise NotFound("invite")
             invite = await usable_invite(change, params.invite)
             await must_have_room(change, call.user_id)
             rev = change.rev(scope)
@@ -70,8 +70,16 @@ class Members:
             change.insert("members", member)
             change.update("servers", {"_id": server_id}, {"$inc": {"num_members": 1}})
             change.update("invites", {"_id": invite["_id"], "uses": invite["uses"]}, {"$inc": {"uses": 1}})
-            joined = Member(user=profile(user, ""), roles=[], nick=None, joined_date=member["joined_date"], rev=rev)
-            change.record(scope, MemberAdded(member=joined))
+            joined = Member(
+                user=profile(user, "", is_acquainted=True),
+                roles=[],
+                nick=None,
+                joined_date=member["joined_date"],
+                rev=rev,
+            )
+            mine_shown = joined.model_copy(update={"user": profile(user, call.user_id)})
+            own = {"user_id": call.user_id, "params": {"member": mine_shown.model_dump(mode="json")}}
+            change.record(scope, MemberAdded(member=joined), own=own)
             added = await _server_added(change, server, member, rev)
             change.record(mine, added)
             return added.server
@@ -86,72 +94,92 @@ class Members:
                 return Empty()
             if server["owner_id"] == call.user_id:
                 raise Conflict("The owner cannot leave: hand the server over or delete it.")
-            change.delete("members", key)
-            # Who loses sight raises perm_rev: what is written from now on is not judged by what was before.
-            gone = {"$inc": {"num_members": -1}, "$set": {"perm_rev": change.rev(scope)}}
-            change.update("servers", {"_id": params.server_id}, gone)
-            change.record(scope, MemberDeleted(user_id=call.user_id))
-            change.record(mine, ServerDeleted(server_id=params.server_id, why="left"))
+            remove_member(change, params.server_id, call.user_id, "left")
         return Empty()
 
-    @handles(GET_SERVER_MEMBERS)
-    async def get_server_members(self, call: Call, params: GetServerMembers) -> MemberPage | MembersDelta:
+    @handles(UPDATE_MEMBER)
+    async def update_member(self, call: Call, params: UpdateMember) -> Member:
         scope = server_scope(params.server_id)
-        after = _read_anchor(params.anchor)
-        async with self._store.snapshot() as snapshot:
-            here = await standing(snapshot, params.server_id, call.user_id)
-            head = await head_within(snapshot, scope)
-            changes = None
-            if params.since:
-                changes = await changes_since(snapshot, scope, params.since, head)
-            if changes is None or sight_changed(changes, call.user_id):
-                changes = None
-                query = {"server_id": params.server_id, **after}
-                order = [("name_key", 1), ("user_id", 1)]
-                found = await snapshot.find("members", query, params.amount + 1, sort=order)
-                touched: set[str] = set()
-            else:
-                touched = _touched(changes)
-                query = {"server_id": params.server_id, "user_id": {"$in": sorted(touched)}}
-                found = await snapshot.find("members", query, len(touched)) if touched else []
-        call.holds(scope.name, head.rev)
-        shown = found if changes is not None else found[: params.amount]
-        members = await self._views(call, shown)
-        if changes is not None:
-            gone = sorted(touched - {member.user.id for member in members})
-            return MembersDelta(rev=head.rev, updated=members, deleted=gone)
-        next_anchor = _anchor(shown[-1]) if len(found) > params.amount else None
-        return MemberPage(rev=head.rev, members=members, next_anchor=next_anchor, total=here.server["num_members"])
+        async with self._journal.change(call.origin, scope) as change:
+            here = await standing(change, params.server_id, call.user_id)
+            member = await find_member(change, params.server_id, params.user_id)
+            user = await find_profile(change, params.user_id)
+            wanted = params.changes.wanted()
+            if "nick" in wanted and params.user_id != call.user_id:
+                here.needs(MANAGE_ROLES)
+                here.must_outrank(member)
+            if "roles" in wanted:
+                here.needs(MANAGE_ROLES)
+                await _may_have(change, here, member, wanted["roles"])
+            must_be_current(member, params.if_rev)
+            before = here.held_by(member)
+            if "roles" in wanted and set(wanted["roles"]) == set(before):
+                del wanted["roles"]
+            changed = differing({**member, "roles": before}, wanted)
+            rev = change.rev(scope) if changed else member["rev"]
+            after = {**member, "roles": before, **changed, "rev": rev}
+            if changed:
+                names = named(after["nick"], user["name"], user["display_name"]) if "nick" in changed else {}
+                key = {"server_id": params.server_id, "user_id": params.user_id}
+                settled = {"settled": rev} if "roles" in changed else {}
+                change.update("members", key, {"$set": {**changed, **names, **settled, "rev": rev}})
+                change.record(scope, MemberChanged(user_id=params.user_id, changes=changed, was=member["rev"]))
+            if "roles" in changed:
+                rights_change(change, scope)
+                await starts_with_roles(change, here.rights, member, after)
+        shown = profile(user, call.user_id, is_acquainted=True)
+        call.holds(user_scope(shown.id).name, shown.rev)
+        return views.member_view(after, shown, after["roles"])
 
-    async def _views(self, call: Call, members: list[Document]) -> list[Member]:
-        profiles = await read_profiles(self._store, (member["user_id"] for member in members), call.user_id)
-        users = {user.id: user for user in profiles}
-        for user in profiles:
-            call.holds(user_scope(user.id).name, user.rev)
-        return [views.member_view(each, users[each["user_id"]]) for each in members if each["user_id"] in users]
+    @handles(DELETE_MEMBER)
+    async def delete_member(self, call: Call, params: DeleteMember) -> Empty:
+        scope, theirs = server_scope(params.server_id), self_scope(params.user_id)
+        async with self._journal.change(call.origin, scope, theirs) as change:
+            here = await standing(change, params.server_id, call.user_id)
+            here.needs(KICK_MEMBERS)
+            member = await change.find_one("members", {"server_id": params.server_id, "user_id": params.user_id})
+            if member is None:
+                return Empty()
+            if params.user_id == call.user_id:
+                raise Conflict("Nobody removes themselves; leave the server instead.")
+            here.must_outrank(member)
+            remove_member(change, params.server_id, params.user_id, "kicked")
+        return Empty()
 
 
-def _touched(changes: list[Entry]) -> set[str]:
-    touched = {params["member"]["user"]["id"] for params in happened(changes, "member_added")}
-    return touched | {params["user_id"] for params in happened(changes, "member_changed", "member_deleted")}
+def remove_member(change: Change, server_id: str, user_id: str, why: Literal["left", "kicked", "banned"]) -> None:
+    """Ends a membership, in the server's scope and in that of who was the member."""
+    scope = server_scope(server_id)
+    change.delete("members", {"server_id": server_id, "user_id": user_id})
+    change.update("servers", {"_id": server_id}, {"$inc": {"num_members": -1}})
+    rights_change(change, scope)
+    change.record(scope, MemberDeleted(user_id=user_id))
+    change.record(self_scope(user_id), ServerDeleted(server_id=server_id, why=why))
 
 
-def _anchor(member: Document) -> str:
-    """Opaque to clients: the place of the last member shown, which need not exist any more."""
-    return base64.urlsafe_b64encode(orjson.dumps([member["name_key"], member["user_id"]])).decode()
+async def _may_have(change: Change, here: Standing, member: Document, roles: list[str]) -> None:
+    """Raises unless all that is given and taken ranks below the giver, who has every rule of what is given.
 
-
-def _read_anchor(anchor: str | None) -> Filter:
-    if anchor is None:
-        return {}
-    try:
-        name_key, user_id = orjson.loads(base64.urlsafe_b64decode(anchor))
-    except (ValueError, TypeError):
-        raise InvalidParams.of("anchor", "is none that get_server_members gave") from None
-    if not isinstance(name_key, str) or not isinstance(user_id, str):
-        raise InvalidParams.of("anchor", "is none that get_server_members gave")
-    later_id = {"name_key": name_key, "user_id": {"$gt": user_id}}
-    return {"$or": [{"name_key": {"$gt": name_key}}, later_id]}
+    Also those that a channel allows to it: there the giver must have them.
+    """
+    if len(set(roles)) < len(roles):
+        raise InvalidParams.of("changes.roles", "names a role twice")
+    if here.server["everyone_id"] in roles:
+        raise InvalidParams.of("changes.roles", "everyone is every member's and can't be given")
+    before = set(here.held_by(member))
+    for role_id in sorted(before ^ set(roles)):
+        role = here.role(role_id)
+        if role is None:
+            raise NotFound("role")
+        here.must_outrank_role(role_id, role["position"])
+        if role_id not in before:
+            may_grant(here.rules, role["rules"])
+    given = set(roles) - before
+    naming = {"server_id": here.server["_id"], "roles.role_id": {"$in": sorted(given)}}
+    for channel in await change.find("channels", naming, MAX_CHANNELS) if given else []:
+        overwrites = channel_overwrites(channel)
+        own = channel_rules(here.rights, member_rights(here.member), overwrites)
+        may_grant(own, {rule for role_id in given & overwrites.keys() for rule in overwrites[role_id].allow})
 
 
 async def must_have_room(change: Change, user_id: str) -> None:
@@ -160,24 +188,47 @@ async def must_have_room(change: Change, user_id: str) -> None:
         raise Conflict(f"One can be in at most {MAX_SERVERS} servers; leave one first.")
 
 
+async def is_banned(reader: Reader, server_id: str, user_id: str) -> bool:
+    return await reader.find_one("bans", {"server_id": server_id, "user_id": user_id}) is not None
+
+
+async def find_member(reader: Reader, server_id: str, user_id: str) -> Document:
+    member = await reader.find_one("members", {"server_id": server_id, "user_id": user_id})
+    if member is None:
+        raise NotFound("member")
+    return member
+
+
+async def find_profile(reader: Reader, user_id: str) -> Document:
+    user = await reader.find_one("users", {"_id": user_id}, projection=PROFILE)
+    if user is None or user.get("deleted"):
+        raise NotFound("user")
+    return user
+
+
 async def find_user(change: Change, user_id: str) -> Document:
-    """Who is to become a member. Their document is written, so that a rename at the same moment conflicts with it."""
-    user = await change.find_one("users", {"_id": user_id}, projection=PROFILE)
-    if user is None:
-        raise Unauthenticated("This account no longer exists.")
+    """Who is to become a member, by their own wish: so that a rename at the same moment conflicts with it."""
+    try:
+        return await touch_user(change, user_id)
+    except NotFound:
+        raise Unauthenticated("This account no longer exists.") from None
+
+
+async def touch_user(change: Change, user_id: str) -> Document:
+    """An account that this change needs as it is: writing it conflicts with its deletion. Raises NotFound."""
+    user = await find_profile(change, user_id)
     change.update("users", {"_id": user_id}, {"$inc": {"joins": 1}})
     return user
 
 
 def new_member(server_id: str, user: Document, joined: datetime, rev: int) -> Document:
-    """`name_key` orders the list of members: the shown name in lower case."""
     return {
         "server_id": server_id,
         "user_id": user["_id"],
-        "name_key": user["display_name"].lower(),
+        **named(None, user["name"], user["display_name"]),
         "roles": [],
-        "nick": None,
         "joined_date": joined,
+        "settled": rev,
         "rev": rev,
     }
 
@@ -186,14 +237,18 @@ async def _server_added(change: Change, server: Document, member: Document, rev:
     """The whole server as the new member may see it, with the position in each scope, all of one snapshot."""
     in_server = {"server_id": server["_id"]}
     roles = await change.find("roles", in_server, MAX_ROLES)
-    scoped = [{"$match": in_server}, {"$addFields": {"scope": {"$concat": ["channel:", "$_id"]}}}]
-    channels = await change.aggregate("channels", [*scoped, *head_lookup("scope")], MAX_CHANNELS)
-    rights = Standing(server, member, roles).rights
-    seen = views.visible(channels, rights, member_rights(member))
+    channels = await channels_with_heads(change, server["_id"])
+    categories = await change.find("categories", in_server, MAX_CATEGORIES)
+    here, mine = Standing(server, member, roles), member_rights(member)
+    seen = views.visible(channels, here.rights, mine)
+    shown = views.visible_categories(categories, seen, here.rights, mine)
     positions = {channel_scope(channel["_id"], server["_id"]).name: head_of(channel).rev for channel in seen}
+    # Of all channels: what this member may see only later was not there for them before either.
+    last_ids = {channel["_id"]: head_of(channel).last_id for channel in channels}
+    start_reading(change, server["_id"], [member["user_id"]], last_ids)
     return ServerAdded(
-        server=views.server_view(server, member, rev),
-        channels=views.channel_listing(seen),
+        server=views.server_view(here, rev),
+        channels=views.channel_listing(seen, shown),
         roles=views.role_views(roles),
         scopes={server_scope(server["_id"]).name: rev, **positions},
     )

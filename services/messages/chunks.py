@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.messages.reactions import own_reactions
+from services.messages.sights import Sights
 from services.messages.views import message_view
 from shared.journal.entry import happened
 from shared.journal.reader import changes_since, head_within, read_heads
@@ -32,18 +34,18 @@ class _Page:
 class Chunks:
     def __init__(self, parts: Parts) -> None:
         self._store = parts.store
-        self._rights = parts.rights
+        self._sights = Sights(parts)
 
     @handles(GET_MESSAGE_CHUNK)
     async def get_message_chunk(self, call: Call, params: GetMessageChunk) -> MessageChunk | MessagesDelta:
-        sight = await self._rights.sight(params.channel_id, call.user_id, fresh=call.attempt > 0)
+        sight = await self._sights.of(params.channel_id, call.user_id, fresh=call.attempt > 0)
         if params.since is not None and (delta := await self._delta(call, sight, params.since)) is not None:
             return delta
         # The head is read before the page: a page may hold something newer than it says, never less.
         head = (await read_heads(self._store, [sight.scope.name]))[sight.scope.name]
-        page = await _read_page(self._store, params)
+        page = await _read_page(self._store, params, call.user_id)
         users = await self._users(call, [*page.messages, *page.replies])
-        await self._rights.unchanged(sight)
+        await self._sights.unchanged(sight)
         call.holds(sight.scope.name, head.rev)
         return MessageChunk(
             rev=head.rev,
@@ -65,11 +67,12 @@ class Chunks:
             touched |= {params["message_id"] for params in happened(changes, "message_changed", "message_deleted")}
             query: Filter = {"channel_id": sight.channel_id, "id": {"$in": sorted(touched)}, "live": True}
             found = await snapshot.find("messages", query, len(touched), sort=[("id", 1)]) if touched else []
-        updated = [message_view(message) for message in found]
+            mine = await own_reactions(snapshot, call.user_id, found)
+        updated = [message_view(message, mine[message["id"]]) for message in found]
         if len(_fitting(updated, {})) < len(updated):
             return None
         users = await self._users(call, updated)
-        await self._rights.unchanged(sight)
+        await self._sights.unchanged(sight)
         call.holds(sight.scope.name, head.rev)
         gone = sorted(touched - {message.id for message in updated})
         return MessagesDelta(rev=head.rev, updated=updated, deleted=gone, users=users)
@@ -85,13 +88,16 @@ class Chunks:
         return users
 
 
-async def _read_page(store: Store, params: GetMessageChunk) -> _Page:
+async def _read_page(store: Store, params: GetMessageChunk, reader_id: str) -> _Page:
     """The page, in ascending order: as many messages outwards from its place as fit, with the targets of replies."""
     if params.around is not None:
-        outwards, more = await _around(store, params, params.around)
+        found, more = await _around(store, params, params.around)
     else:
-        outwards, more = await _beyond(store, params)
-    targets = await _reply_targets(store, params.channel_id, outwards)
+        found, more = await _beyond(store, params)
+    found_targets = await _reply_targets(store, params.channel_id, found)
+    mine = await own_reactions(store, reader_id, [*found, *found_targets])
+    outwards = [message_view(each, mine[each["id"]]) for each in found]
+    targets = {each["id"]: message_view(each, mine[each["id"]]) for each in found_targets}
     kept = _fitting(outwards, targets)
     messages = sorted(kept, key=lambda message: message.id)
     wanted = {message.reply_to for message in messages} - {message.id for message in messages}
@@ -100,7 +106,7 @@ async def _read_page(store: Store, params: GetMessageChunk) -> _Page:
     return _Page(messages, replies, more or (cut and not _is_newest(params)))
 
 
-async def _beyond(store: Store, params: GetMessageChunk) -> tuple[list[Message], bool]:
+async def _beyond(store: Store, params: GetMessageChunk) -> tuple[list[Document], bool]:
     """Messages above or below the anchor; nothing is newer than the newest page."""
     newest = params.anchor == 0
     ascending = bool(params.direction) and not newest
@@ -108,14 +114,14 @@ async def _beyond(store: Store, params: GetMessageChunk) -> tuple[list[Message],
     return found[: params.amount], len(found) > params.amount and not _is_newest(params)
 
 
-async def _around(store: Store, params: GetMessageChunk, centre: int) -> tuple[list[Message], bool]:
+async def _around(store: Store, params: GetMessageChunk, centre: int) -> tuple[list[Document], bool]:
     """Half of the page below the message, the rest from it upwards; nearest first."""
     half = params.amount // 2
     below = await _walk(store, params.channel_id, centre, half + 1, up=False)
     above = await _walk(store, params.channel_id, centre - 1, params.amount - half + 1, up=True)
     older, newer = len(below) > half, len(above) > params.amount - half
     page = [*below[:half], *above[: params.amount - half]]
-    nearest = sorted(page, key=lambda message: abs(message.id - centre))
+    nearest = sorted(page, key=lambda message: abs(message["id"] - centre))
     match params.direction:
         case None:
             return nearest, older or newer
@@ -123,14 +129,16 @@ async def _around(store: Store, params: GetMessageChunk, centre: int) -> tuple[l
             return nearest, newer if direction else older
 
 
-async def _walk(store: Store, channel_id: str, start: int | None, limit: int, *, up: bool) -> list[Message]:
+async def _walk(store: Store, channel_id: str, start: int | None, limit: int, *, up: bool) -> list[Document]:
     """Live messages from an id (exclusive) upwards or downwards; from the newest when there is no id."""
     query: Filter = {"channel_id": channel_id, "live": True}
     if start is not None:
         query["id"] = {"$gt" if up else "$lt": start}
     with translated():
-        found = await store["messages"].find(query, sort=[("id", 1 if up else -1)], limit=limit).to_list(limit)
-    return [message_view(message) for message in found]
+        found: list[Document] = await (
+            store["messages"].find(query, sort=[("id", 1 if up else -1)], limit=limit).to_list(limit)
+        )
+    return found
 
 
 def _is_newest(params: GetMessageChunk) -> bool:
@@ -138,14 +146,14 @@ def _is_newest(params: GetMessageChunk) -> bool:
     return params.anchor == 0 and bool(params.direction)
 
 
-async def _reply_targets(store: Store, channel_id: str, messages: list[Message]) -> dict[int, Message]:
-    wanted = {message.reply_to for message in messages if message.reply_to is not None}
+async def _reply_targets(store: Store, channel_id: str, messages: list[Document]) -> list[Document]:
+    wanted = {message["reply_to"] for message in messages if message["reply_to"] is not None}
     if not wanted:
-        return {}
+        return []
     query: Filter = {"channel_id": channel_id, "id": {"$in": sorted(wanted)}, "live": True}
     with translated():
         found: list[Document] = await store["messages"].find(query).to_list(len(wanted))
-    return {message["id"]: message_view(message) for message in found}
+    return found
 
 
 def _fitting(messages: list[Message], targets: dict[int, Message]) -> list[Message]:

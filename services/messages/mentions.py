@@ -9,6 +9,7 @@ from shared.permissions import MENTION_EVERYONE
 from shared.rights import Sight
 from shared.store import Store, translated
 
+EVERYONE = "everyone"
 _USER = re.compile(r"<@([0-9a-f]{24})>")
 _EVERYONE = re.compile(r"(?<!\w)@everyone\b")
 
@@ -17,6 +18,11 @@ _EVERYONE = re.compile(r"(?<!\w)@everyone\b")
 class Mentions:
     users: list[str]
     everyone: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Whom it names, as one list: by these a user's mentions are counted."""
+        return [*self.users, *([EVERYONE] if self.everyone else [])]
 
 
 async def mentions_in(store: Store, content: str, sight: Sight) -> Mentions:

@@ -1,21 +1,25 @@
 """Writing, editing and deleting messages.
 
 A deleted message leaves a tombstone without its content: its id is never used again, and who asks what changed can
-be told that it is gone. `live` marks the others.
+be told that it is gone. `live` marks the others. `names` has whom a message names, where it names anybody: so that
+counting somebody's mentions finds these messages alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
-
-from services.messages.mentions import mentions_in
+from services.messages.direct_sight import DirectSight
+from services.messages.mentions import Mentions, mentions_in
+from services.messages.opening import Opening
+from services.messages.reactions import own_reactions, spent_reactions
+from services.messages.reads import has_read
 from services.messages.views import message_view
-from shared.errors import Forbidden, NotFound
-from shared.journal import Append, Head, Written
+from services.messages.writing import Writing, live, message_lookup, unchanged
+from shared.errors import Forbidden, LostRace
+from shared.journal import Head, Written
 from shared.permissions import MANAGE_MESSAGES, SEND_MESSAGES
 from shared.protocol.contract import Empty
 from shared.protocol.fields import rfc3339
@@ -33,23 +37,21 @@ from shared.protocol.message import (
 )
 from shared.rights import Sight
 from shared.service import Call, Parts, handles
-from shared.store import Document, Insert, Update, translated
-
-R = TypeVar("R", bound=BaseModel)
+from shared.store import Document, Insert, Update, Write
 
 
 class Messages:
     def __init__(self, parts: Parts) -> None:
         self._store = parts.store
-        self._journal = parts.journal
-        self._rights = parts.rights
+        self._writing = Writing(parts)
+        self._opening = Opening(parts)
 
     @handles(ADD_MESSAGE)
     async def add_message(self, call: Call, params: AddMessage) -> Message:
-        sight = await self._rights.sight(params.channel_id, call.user_id, fresh=call.attempt > 0)
+        sight = await self._writing.sight(call, params.channel_id)
         sight.needs(SEND_MESSAGES)
-        if params.reply_to is not None and "live" not in await self._find(params.channel_id, params.reply_to):
-            raise NotFound("message")
+        if params.reply_to is not None:
+            await self._writing.find_live(params.channel_id, params.reply_to)
         mentions = await mentions_in(self._store, params.content, sight)
         now = _now()
 
@@ -62,74 +64,87 @@ class Messages:
                 "created_date": now,
                 "edited_date": None,
                 "reply_to": params.reply_to,
+                "reactions": [],
                 "mentions": mentions.users,
                 "mentions_everyone": mentions.everyone,
+                **({"names": mentions.names} if mentions.names else {}),
                 "rev": head.rev + 1,
                 "live": True,
             }
             added = message_view(message)
             own = {"user_id": call.user_id, "params": {"message": {"nonce": params.nonce}}} if params.nonce else None
-            return Written(MessageAdded(message=added), [Insert("messages", message)], added, message["id"], own)
+            writes: list[Write] = [
+                Insert("messages", message),
+                has_read(call.user_id, params.channel_id, message["id"]),
+            ]
+            return Written(MessageAdded(message=added), writes, added, message["id"], own)
 
-        return await self._append(call, sight, write)
+        return await self._add(call, sight, write)
+
+    async def _add(self, call: Call, sight: Sight, write: Callable[[Head], Written[Message]]) -> Message:
+        if isinstance(sight, DirectSight) and sight.unaware:
+            return await self._opening.with_message(call, sight, write)
+        return await self._writing.append(call, sight, write)
 
     @handles(UPDATE_MESSAGE)
     async def update_message(self, call: Call, params: UpdateMessage) -> Message:
-        sight = await self._rights.sight(params.channel_id, call.user_id, fresh=call.attempt > 0)
-        before = await self._find(params.channel_id, params.message_id)
-        if "live" not in before:
-            raise NotFound("message")
-        if before["author_id"] != call.user_id:
+        sight = await self._writing.sight(call, params.channel_id)
+        judged = await self._writing.find_live(params.channel_id, params.message_id)
+        if judged["author_id"] != call.user_id:
             raise Forbidden("Only its author may edit a message.")
+        if isinstance(sight, DirectSight):
+            sight.needs_peace()
         mentions = await mentions_in(self._store, params.content, sight)
-        after = {"content": params.content, "mentions": mentions.users, "mentions_everyone": mentions.everyone}
-        changed: dict[str, Any] = {name: value for name, value in after.items() if before[name] != value}
-        if not changed:
-            return message_view(before)
-        changed["edited_date"] = _now()
+        mine = (await own_reactions(self._store, call.user_id, [judged]))[params.message_id]
+        if not _difference(judged, params.content, mentions):
+            return message_view(judged, mine)
+        target, now = message_lookup(params.channel_id, params.message_id), _now()
 
         def write(head: Head) -> Written[Message]:
+            before = live(head, target)
+            changed = _difference(before, params.content, mentions)
+            if not changed:
+                raise LostRace
+            changed["edited_date"] = now
             event = MessageChanged(
-                message_id=params.message_id,
-                changes={**changed, "edited_date": rfc3339(changed["edited_date"])},
-                was=before["rev"],
+                message_id=params.message_id, changes={**changed, "edited_date": rfc3339(now)}, was=before["rev"]
             )
-            update = Update("messages", _unchanged(before), {"$set": {**changed, "rev": head.rev + 1}})
-            return Written(event, [update], message_view({**before, **changed, "rev": head.rev + 1}), head.last_id)
+            changed["rev"] = head.rev + 1
+            names = {"$set": {**changed, "names": mentions.names}}
+            nobody = {"$set": changed, "$unset": {"names": 1}}
+            update = Update("messages", unchanged(before), names if mentions.names else nobody)
+            after = {**before, **changed}
+            return Written(event, [update], message_view(after, mine), head.last_id, leaves={target: after})
 
-        return await self._append(call, sight, write)
+        return await self._writing.append(call, sight, write, [target])
 
     @handles(DELETE_MESSAGE)
     async def delete_message(self, call: Call, params: DeleteMessage) -> Empty:
-        sight = await self._rights.sight(params.channel_id, call.user_id, fresh=call.attempt > 0)
-        before = await self._find(params.channel_id, params.message_id)
-        if "live" not in before:
+        sight = await self._writing.sight(call, params.channel_id)
+        judged = await self._writing.find(params.channel_id, params.message_id)
+        if "live" not in judged:
             return Empty()
-        if before["author_id"] != call.user_id:
+        if judged["author_id"] != call.user_id:
             sight.needs(MANAGE_MESSAGES)
+        target = message_lookup(params.channel_id, params.message_id)
 
         def write(head: Head) -> Written[Empty]:
-            buried = {"$set": {"rev": head.rev + 1}, "$unset": {"live": 1, "content": 1, "mentions": 1}}
-            update = Update("messages", _unchanged(before), buried)
-            return Written(MessageDeleted(message_id=params.message_id), [update], Empty(), head.last_id)
+            before = live(head, target)
+            gone = dict.fromkeys(("live", "content", "mentions", "names", "reactions"), 1)
+            writes: list[Write] = [
+                Update("messages", unchanged(before), {"$set": {"rev": head.rev + 1}, "$unset": gone}),
+                *spent_reactions(before),
+            ]
+            event = MessageDeleted(message_id=params.message_id)
+            buried = {name: value for name, value in before.items() if name not in gone}
+            return Written(event, writes, Empty(), head.last_id, leaves={target: buried})
 
-        return await self._append(call, sight, write)
-
-    async def _append(self, call: Call, sight: Sight, write: Callable[[Head], Written[R]]) -> R:
-        append = Append(sight.scope, write, requires=[sight.still_as_judged], perm_rev=sight.perm_rev)
-        return await self._journal.append(call.origin, append)
-
-    async def _find(self, channel_id: str, message_id: int) -> Document:
-        """The message's document, a tombstone (without `live`) included; raises NotFound when there never was one."""
-        with translated():
-            message = await self._store["messages"].find_one({"channel_id": channel_id, "id": message_id})
-        if message is None:
-            raise NotFound("message")
-        return message
+        return await self._writing.append(call, sight, write, [target])
 
 
-def _unchanged(before: Document) -> Document:
-    return {"channel_id": before["channel_id"], "id": before["id"], "rev": before["rev"], "live": True}
+def _difference(before: Document, content: str, mentions: Mentions) -> dict[str, Any]:
+    after = {"content": content, "mentions": mentions.users, "mentions_everyone": mentions.everyone}
+    return {name: value for name, value in after.items() if before[name] != value}
 
 
 def _now() -> datetime:

@@ -1,16 +1,27 @@
 """Starts the presence service."""
 
 from services.presence.accounts import Accounts
+from services.presence.friends import Friends
+from services.presence.leases import Leases
 from services.presence.passwords import Passwords
 from services.presence.profiles import Profiles
 from services.presence.sessions import Sessions
+from services.presence.settings import Settings
+from services.presence.status import Whereabouts
 from shared.service import Parts, run_service
 
 
 def handlers(parts: Parts) -> list[object]:
     settings, sessions = parts.settings, Sessions(parts)
     passwords = Passwords(settings.password_workers, settings.password_memory, settings.password_passes)
-    return [Accounts(parts, passwords, sessions), sessions, Profiles(parts)]
+    return [
+        Accounts(parts, passwords, sessions),
+        sessions,
+        Profiles(parts, passwords, sessions),
+        Friends(parts),
+        Leases(parts, Whereabouts(parts.store, parts.journal)),
+        Settings(parts),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,14 +1,28 @@
-"""Accounts: making one and logging in."""
+"""Accounts: making one, logging in, and deleting it."""
 
 from __future__ import annotations
 
+from services.presence.friends import PART_FROM_ALL
 from services.presence.passwords import Passwords
+from services.presence.profiles import shown_name
 from services.presence.sessions import Sessions
-from shared.errors import Conflict, Unauthenticated
+from shared.cascade import cascade
+from shared.errors import Conflict, Forbidden, LostRace, Unauthenticated
 from shared.ids import new_id
-from shared.profiles import profile
-from shared.protocol.account import LOGIN, REGISTER, LoggedIn, Login, Register
-from shared.scopes import user_scope
+from shared.journal import Change
+from shared.profiles import profile, shown_status
+from shared.protocol.account import (
+    DELETE_USER,
+    LOGIN,
+    REGISTER,
+    DeleteUser,
+    LoggedIn,
+    Login,
+    Register,
+    UserChanged,
+)
+from shared.protocol.contract import Empty
+from shared.scopes import self_scope, user_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document, translated
 
@@ -36,11 +50,12 @@ class Accounts:
                 "image": None,
                 "password": password,
                 "status": "online",
+                "present": [],
                 "status_text": None,
                 "created_date": change.now,
                 "rev": change.rev(scope),
             }
-            session, token = self._sessions.new(user_id, params.device)
+            session, token = self._sessions.new(user, params.device)
             change.insert("users", user)
             change.insert("sessions", session)
             change.record(scope)
@@ -53,10 +68,42 @@ class Accounts:
         matches = await self._passwords.matches(user["password"] if user else None, params.password)
         if user is None or not matches:
             raise Unauthenticated("Wrong name or password.")
-        session, token = self._sessions.new(user["_id"], params.device)
+        session, token = self._sessions.new(user, params.device)
         with translated():
             await self._store["sessions"].insert_one(session)
         return LoggedIn(user=profile(user, user["_id"]), token=token)
+
+    @handles(DELETE_USER)
+    async def delete_user(self, call: Call, params: DeleteUser) -> Empty:
+        """Leaves a tombstone at once: what hangs off the account goes after it, in cascades."""
+        with translated():
+            before = await self._store["users"].find_one({"_id": call.user_id, "deleted": {"$ne": True}})
+        if before is None:
+            raise Unauthenticated("This account no longer exists.")
+        if not await self._passwords.matches(before["password"], params.password):
+            raise Forbidden("The password is wrong.")
+        scope, mine = user_scope(call.user_id), self_scope(call.user_id)
+        async with self._journal.change(call.origin, scope, mine) as change:
+            user = await change.find_one("users", {"_id": call.user_id})
+            if user is None or user["password"] != before["password"]:
+                raise LostRace
+            await _must_own_nothing(change, call.user_id)
+            tombstone = _tombstone(call.user_id)
+            seen = {name: value for name, value in tombstone.items() if user[name] != value}
+            if shown_status(user) == "offline":
+                del seen["status"]
+            change.record(scope, UserChanged(user_id=call.user_id, changes=seen, was=user["rev"]))
+            # Whatever would begin something new with this user is a change of their self: it conflicts with this one.
+            change.record(mine)
+            gone = {**tombstone, "deleted": True, "password": None, "rev": change.rev(scope)}
+            change.update("users", {"_id": call.user_id}, {"$set": gone})
+            change.writes.append(shown_name({"_id": call.user_id, **tombstone}))
+            change.delete("settings", {"_id": call.user_id})
+            change.insert("cascades", cascade("presence", PART_FROM_ALL, user_id=call.user_id))
+            change.insert("cascades", cascade("guilds", "leave_everything", user_id=call.user_id))
+            ended = await self._sessions.delete_all(change, call.user_id)
+        await self._sessions.tell_ended(ended)
+        return Empty()
 
     async def _must_be_free(self, name: str) -> None:
         """Spares the hash when the name is plainly taken; the transaction decides."""
@@ -64,3 +111,19 @@ class Accounts:
             taken = await self._store["users"].find_one({"name": name}, projection={"_id": 1})
         if taken:
             raise Conflict("That name is taken.")
+
+
+async def _must_own_nothing(change: Change, user_id: str) -> None:
+    if await change.find_one("servers", {"owner_id": user_id}, projection={"_id": 1}):
+        raise Conflict("You own a server: hand it over or delete it first.")
+
+
+def _tombstone(user_id: str) -> Document:
+    """What others see from now on. No name that can be registered has a hyphen."""
+    return {
+        "name": f"deleted-{user_id}",
+        "display_name": "Deleted user",
+        "image": None,
+        "status": "offline",
+        "status_text": None,
+    }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from shared.errors import Unauthenticated, Unavailable
 from shared.ids import new_id, new_token, token_digest
+from shared.journal import Change
 from shared.journal.reader import read_heads
 from shared.profiles import PROFILE, profile
 from shared.protocol.account import (
@@ -31,6 +33,9 @@ from shared.telemetry import logger
 
 _SLIDE_AFTER = timedelta(hours=1)
 _LISTED = 200
+_ENDED_AT_ONCE = 1000
+"""What is left beyond is over all the same, by its generation, and goes when it expires."""
+_STANDING: Document = {"generation": 1, "deleted": 1}
 
 
 class Sessions:
@@ -40,13 +45,18 @@ class Sessions:
         self._lifetime = timedelta(days=parts.settings.session_days)
         self._epoch = parts.epoch
 
-    def new(self, user_id: str, device: str | None) -> tuple[Document, str]:
-        """A session's document, and the token that is shown once and not kept."""
+    def new(self, user: Document, device: str | None) -> tuple[Document, str]:
+        """A session's document, and the token that is shown once and not kept.
+
+        A session is of the user's `generation` at the time; a change of the password begins another one. So a login
+        that is under way meanwhile, with the old password, makes a session that is over already.
+        """
         token, now = new_token(), _now()
         document = {
             "_id": new_id(),
             "token": token_digest(token),
-            "user_id": user_id,
+            "user_id": user["_id"],
+            "generation": _generation(user),
             "device": device,
             "created_date": now,
             "used_date": now,
@@ -58,10 +68,10 @@ class Sessions:
     async def identify(self, _call: Call, params: Identify) -> Identity:
         with translated():
             session = await self._store["sessions"].find_one({"token": token_digest(params.token)})
-            if session is None or session["expires_date"].replace(tzinfo=UTC) <= _now():
+            if session is None:
                 raise Unauthenticated("The token was refused; log in again.")
-            user = await self._store["users"].find_one({"_id": session["user_id"]}, projection=PROFILE)
-        if user is None:
+            user = await self._store["users"].find_one({"_id": session["user_id"]}, projection=PROFILE | _STANDING)
+        if user is None or not _stands(session, user):
             raise Unauthenticated("The token was refused; log in again.")
         await self._slide(session)
         return Identity(user=profile(user, user["_id"]), session_id=session["_id"], epoch=self._epoch.value)
@@ -77,6 +87,7 @@ class Sessions:
         head = (await read_heads(self._store, [scope.name]))[scope.name]
         mine = {"user_id": call.user_id, "expires_date": {"$gt": _now()}}
         with translated():
+            user = await self._store["users"].find_one({"_id": call.user_id}, projection=_STANDING)
             found = await self._store["sessions"].find(mine).sort("used_date", -1).to_list(_LISTED)
         sessions = [
             Session(
@@ -87,6 +98,7 @@ class Sessions:
                 current=session["_id"] == call.session_id,
             )
             for session in found
+            if user is not None and _stands(session, user)
         ]
         return SessionList(rev=head.rev, sessions=sessions)
 
@@ -102,20 +114,35 @@ class Sessions:
     @handles(CHECK_SESSIONS)
     async def check_sessions(self, _call: Call, params: CheckSessions) -> EndedSessions:
         with translated():
-            found = self._store["sessions"].find({"_id": {"$in": params.session_ids}}, projection={"expires_date": 1})
-            standing = {
-                session["_id"] async for session in found if session["expires_date"].replace(tzinfo=UTC) > _now()
-            }
+            sessions = await self._store["sessions"].find({"_id": {"$in": params.session_ids}}).to_list(None)
+            owners = {"_id": {"$in": [session["user_id"] for session in sessions]}}
+            users = {user["_id"]: user async for user in self._store["users"].find(owners, projection=_STANDING)}
+        standing = {
+            session["_id"]
+            for session in sessions
+            if session["user_id"] in users and _stands(session, users[session["user_id"]])
+        }
         return EndedSessions(session_ids=[each for each in params.session_ids if each not in standing])
 
+    async def delete_all(self, change: Change, user_id: str, but: str = "") -> list[str]:
+        """Stages the end of a user's sessions, except one; those it names are to be told of after the commit."""
+        sessions = await change.find("sessions", {"user_id": user_id, "_id": {"$ne": but}}, _ENDED_AT_ONCE)
+        for session in sessions:
+            change.delete("sessions", {"_id": session["_id"]})
+        return [session["_id"] for session in sessions]
+
+    async def tell_ended(self, session_ids: Iterable[str]) -> None:
+        """Their sockets are told at once; a gateway that misses the word finds out when it checks its sessions."""
+        for session_id in session_ids:
+            try:
+                await self._bus.publish(SESSION_ENDED_SUBJECT, session_id.encode())
+            except Unavailable:
+                logger().warning("session_end_not_told", ended=session_id)
+
     async def _end(self, session_id: str) -> None:
-        """Its sockets are told at once; a gateway that misses the word finds out when it checks its sessions."""
         with translated():
             await self._store["sessions"].delete_one({"_id": session_id})
-        try:
-            await self._bus.publish(SESSION_ENDED_SUBJECT, session_id.encode())
-        except Unavailable:
-            logger().warning("session_end_not_told", ended=session_id)
+        await self.tell_ended([session_id])
 
     async def _slide(self, session: Document) -> None:
         now = _now()
@@ -124,6 +151,17 @@ class Sessions:
         moved = {"used_date": now, "expires_date": now + self._lifetime}
         with translated():
             await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": moved})
+
+
+def _stands(session: Document, user: Document) -> bool:
+    """Neither expired, nor from before the password was changed, nor of an account that is deleted."""
+    if user.get("deleted") or session.get("generation", 0) != _generation(user):
+        return False
+    return bool(session["expires_date"].replace(tzinfo=UTC) > _now())
+
+
+def _generation(user: Document) -> int:
+    return int(user.get("generation", 0))
 
 
 def _now() -> datetime:

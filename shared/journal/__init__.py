@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import orjson
@@ -20,21 +21,23 @@ from shared.bus import Bus
 from shared.epoch import Epoch
 from shared.errors import LostRace, Unavailable
 from shared.journal.change import Append, Change, Requirement, Staged, Written, nonce_record
-from shared.journal.entry import Entry, Head, Origin, recorded
+from shared.journal.entry import Entry, Head, Lookup, Origin, recorded
 from shared.journal.group import Lane, Waiting
 from shared.journal.heads import HeadCache, Turns
 from shared.journal.pruner import Pruner
 from shared.journal.publisher import Publisher
-from shared.journal.reader import head_within, read_heads
+from shared.journal.reader import head_within, look_up, read_heads
 from shared.journal.sweeper import Sweeper
 from shared.scopes import Scope
 from shared.settings import Settings
-from shared.store import Filter, Insert, Store, Transaction, translated
+from shared.store import Document, Filter, Insert, Store, Transaction, translated
 from shared.telemetry import COMMITS, ENTRIES
 
-__all__ = ["Append", "Change", "Entry", "Head", "Journal", "Origin", "Requirement", "Written"]
+__all__ = ["Append", "Change", "Entry", "Head", "Journal", "Lookup", "Origin", "Requirement", "Written"]
 
 R = TypeVar("R", bound=BaseModel)
+
+_OUTCOME_WITHIN_MS = 2_000
 
 
 class Journal:
@@ -98,10 +101,15 @@ class Journal:
         outcome: R = await lane.append(origin, append)
         return outcome
 
-    async def outcome(self, nonce: str) -> bytes | None:
-        """What the first request with this nonce answered, as JSON."""
+    async def outcome(self, nonce: str, *, latest: bool = False) -> bytes | None:
+        """What the first request with this nonce answered, as JSON.
+
+        `latest` waits for a majority to have all that was written before. A transaction sees what is not yet so far,
+        and whoever is refused for it would be told `conflict` by their own first request.
+        """
+        nonces = self._store.linearizable("nonces") if latest else self._store["nonces"]
         with translated():
-            document = await self._store["nonces"].find_one({"_id": nonce})
+            document = await nonces.find_one({"_id": nonce}, max_time_ms=_OUTCOME_WITHIN_MS)
         return document["outcome"].encode() if document else None
 
     async def _commit_group(self, group: Sequence[Waiting]) -> None:
@@ -110,33 +118,37 @@ class Journal:
         scopes = list(dict.fromkeys(waiting.append.scope for waiting in group))
         async with self._turns.of(scopes):
             heads = await self._known_heads(scopes)
-            staged = Staged([], [])
-            outcomes: list[BaseModel] = []
-            for waiting in group:
-                append, origin = waiting.append, waiting.origin
-                head = heads[append.scope]
-                written = append.write(head)
-                events = [recorded(written.event, written.own)]
-                heads[append.scope] = Head(head.rev + 1, written.last_id)
-                staged.entries.append(
-                    Entry(
-                        append.scope,
-                        head.rev + 1,
-                        events,
-                        by=origin.by,
-                        last_id=written.last_id,
-                        perm_rev=append.perm_rev,
-                    )
-                )
-                staged.writes.extend(written.writes)
-                if origin.nonce:
-                    staged.writes.append(nonce_record(origin.nonce, written.outcome, self._nonce_days))
-                staged.requires.extend(append.requires)
-                outcomes.append(written.outcome)
+            documents = await look_up(self._store, [each for waiting in group for each in waiting.append.reads])
+            staged, outcomes = self._stage(group, heads, documents)
             async with self._store.transaction() as transaction:
                 await self._commit(transaction, staged)
-        for waiting, outcome in zip(group, outcomes, strict=True):
+        for waiting, outcome in outcomes:
             waiting.succeed(outcome)
+
+    def _stage(
+        self, group: Sequence[Waiting], heads: dict[Scope, Head], documents: dict[Lookup, Document | None]
+    ) -> tuple[Staged, list[tuple[Waiting, BaseModel]]]:
+        """What the group commits, one after the other; whoever finds a document not as judged is told so, alone."""
+        staged = Staged([], [])
+        outcomes: list[tuple[Waiting, BaseModel]] = []
+        for waiting in group:
+            append, origin, head = waiting.append, waiting.origin, heads[waiting.append.scope]
+            try:
+                written = append.write(replace(head, documents=documents))
+            except LostRace as error:
+                waiting.fail(error)
+                continue
+            documents.update(written.leaves)
+            events = [recorded(written.event, written.own, written.audience)]
+            entry = Entry(append.scope, head.rev + 1, events, by=origin.by, last_id=written.last_id)
+            heads[append.scope] = Head(entry.rev, written.last_id)
+            staged.entries.append(replace(entry, perm_rev=append.perm_rev))
+            staged.writes.extend(written.writes)
+            if origin.nonce:
+                staged.writes.append(nonce_record(origin.nonce, written.outcome, self._nonce_days))
+            staged.requires.extend(append.requires)
+            outcomes.append((waiting, written.outcome))
+        return staged, outcomes
 
     async def _first_of_their_nonces(self, group: Sequence[Waiting]) -> Sequence[Waiting]:
         """The group without those whose nonce has been used: one of them would fail the others with it."""

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from shared.journal.entry import Entry, Head, Origin, recorded
-from shared.protocol.contract import Event
+from shared.journal.entry import Entry, Head, Lookup, Origin, recorded
+from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
-from shared.store import Delete, Document, Filter, Insert, Transaction, Update, Write
+from shared.store import Delete, DeleteAll, Document, Filter, Insert, Transaction, Update, UpdateAll, Write
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -29,6 +29,7 @@ class Change:
         self._heads = heads
         self._origin = origin
         self._events: dict[Scope, list[dict[str, Any]]] = {}
+        self._last_ids = {scope: head.last_id for scope, head in heads.items()}
         self.writes: list[Write] = []
         self.outcome: BaseModel | None = None
         self.now = datetime.now(UTC).replace(microsecond=0)
@@ -49,11 +50,32 @@ class Change:
     async def aggregate(self, collection: str, stages: list[Document], limit: int) -> list[Document]:
         return await self._transaction.aggregate(collection, stages, limit)
 
-    def record(self, scope: Scope, *events: Event) -> None:
-        """Adds to the scope's one entry of this change; without events the entry only takes its revision."""
+    def record(
+        self,
+        scope: Scope,
+        *events: Event,
+        own: Mapping[str, Any] | None = None,
+        audience: Audience | None = None,
+    ) -> None:
+        """Adds to the scope's one entry of this change; without events the entry only takes its revision.
+
+        `own` and `audience` are of all these events, as in `Written`.
+        """
         if scope not in self._heads:
             raise RuntimeError(f"{scope.name} is not part of this change")
-        self._events.setdefault(scope, []).extend(recorded(event) for event in events)
+        self._events.setdefault(scope, []).extend(recorded(event, own, audience) for event in events)
+
+    def tell_gateways(self, scope: Scope, name: str, **params: Any) -> None:
+        """Adds an event that no client is told of: what a gateway must know before anything later in the scope."""
+        self._events.setdefault(scope, []).append({"name": name, "params": params, "to": "gateways"})
+
+    def follow(self, scope: Scope, write: Callable[[Head], Written[R]]) -> R:
+        """Adds what an append to the scope would write, and returns its outcome."""
+        written = write(self._heads[scope])
+        self._events.setdefault(scope, []).append(recorded(written.event, written.own, written.audience))
+        self._last_ids[scope] = written.last_id
+        self.writes.extend(written.writes)
+        return written.outcome
 
     def insert(self, collection: str, document: Document) -> None:
         self.writes.append(Insert(collection, document))
@@ -61,8 +83,15 @@ class Change:
     def update(self, collection: str, filter_: Filter, update: Document | list[Document]) -> None:
         self.writes.append(Update(collection, filter_, update))
 
+    def update_all(self, collection: str, filter_: Filter, update: Document | list[Document]) -> None:
+        """Every document that matches, as the transaction's snapshot has them."""
+        self.writes.append(UpdateAll(collection, filter_, update))
+
     def delete(self, collection: str, filter_: Filter) -> None:
         self.writes.append(Delete(collection, filter_))
+
+    def delete_all(self, collection: str, filter_: Filter) -> None:
+        self.writes.append(DeleteAll(collection, filter_))
 
     def returns(self, outcome: R) -> R:
         """Says what the request answers, so that the same nonce can be answered the same again."""
@@ -71,20 +100,26 @@ class Change:
 
     def entries(self) -> list[Entry]:
         return [
-            Entry(scope, self.rev(scope), events, at=self.now, by=self._origin.by, last_id=self._heads[scope].last_id)
+            Entry(scope, self.rev(scope), events, at=self.now, by=self._origin.by, last_id=self._last_ids[scope])
             for scope, events in self._events.items()
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Written(Generic[R]):
-    """What an append writes at the revision it was given."""
+    """What an append writes at the revision it was given.
+
+    `own` is what one user alone is told more; `audience` narrows this one event more than all of its name. `leaves`
+    are documents that others may read, as they are from then on; None for one that is gone.
+    """
 
     event: Event
     writes: Sequence[Write]
     outcome: R
     last_id: int
     own: Mapping[str, Any] | None = None
+    leaves: Mapping[Lookup, Document | None] = field(default_factory=dict)
+    audience: Audience | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +135,16 @@ class Append(Generic[R]):
     """One entry for one scope, whose reads lie behind it.
 
     `write` is called with the head the entry will follow, perhaps several times, and does no I/O: so that many
-    appends can share one transaction.
+    appends can share one transaction. The documents in `reads` are read for it just before, and shown as those before
+    it in the transaction leave them: so that many may change the same document together. Where they are not as
+    judged, it raises LostRace, which fails it alone.
     """
 
     scope: Scope
     write: Callable[[Head], Written[R]]
     requires: Sequence[Requirement] = ()
     perm_rev: int = 0
+    reads: Sequence[Lookup] = ()
 
 
 @dataclass(slots=True)

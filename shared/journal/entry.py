@@ -12,6 +12,7 @@ import orjson
 
 from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
+from shared.typing_notice import TypingNotice, typing_notice
 
 VERSION = 1
 
@@ -34,10 +35,11 @@ class Origin:
 class Entry:
     """One revision of one scope. An entry without events still counts: revisions are dense.
 
-    `events` are `{name, params, to?, own?, users?}`: `to` narrows the audience; `own` is `{user_id, params}`, laid over
-    the params for that user alone; `users` are the whole users in it, with their revisions. `last_id` is the channel's
-    last message id as of this entry; `perm_rev` the revision of the server's scope up to which permissions must be
-    known to judge it.
+    `events` are `{name, params, to?, own?, users?, facts?}`: `to` narrows the audience; `own` is `{user_id, params}`,
+    laid over the params for that user alone; `users` are the whole users in it, with their revisions; `facts` are
+    what gateways judge it by, `facts.shown` params laid over for acquaintances alone, `facts.servers` where those are,
+    with a `perm_rev` each. `last_id` is the channel's last message id as of this entry; `perm_rev` the revision of the
+    server's scope up to which permissions must be known to judge it.
     """
 
     scope: Scope
@@ -66,11 +68,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """One document, named by a unique key: `Lookup("messages", (("channel_id", …), ("id", 3)))`."""
+
+    collection: str
+    key: tuple[tuple[str, str | int], ...]
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        return dict(self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """Where a scope stands. `rev` 0: it never had an entry."""
+    """Where a scope stands. `rev` 0: it never had an entry.
+
+    `documents` are those that an append `reads`, as they are just before it; None for one that does not exist.
+    """
 
     rev: int = 0
     last_id: int = 0
+    documents: Mapping[Lookup, dict[str, Any] | None] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +103,14 @@ class HeadNotice:
         return orjson.dumps(notice)
 
 
-def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice, str]:
+def parse_hint(payload: bytes) -> tuple[Entry | HeadNotice | TypingNotice, str]:
     """The hint and its epoch. Reads what is known and ignores the rest, so that versions can run side by side.
 
     Raises ValueError, KeyError or TypeError on nonsense.
     """
     document = orjson.loads(payload)
-    return from_document(document), document.get("epoch", "")
+    hint = typing_notice(document) if "typing" in document else from_document(document)
+    return hint, document.get("epoch", "")
 
 
 def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
@@ -110,21 +129,28 @@ def from_document(document: Mapping[str, Any]) -> Entry | HeadNotice:
     )
 
 
-def recorded(event: Event, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """An event as an entry keeps it."""
+def recorded(event: Event, own: Mapping[str, Any] | None = None, audience: Audience | None = None) -> dict[str, Any]:
+    """An event as an entry keeps it; `audience` where it is another than that of all such events."""
     record: dict[str, Any] = {"name": event.name, "params": event.model_dump(mode="json")}
-    if event.audience is not Audience.SCOPE:
-        record["to"] = event.audience.value
+    if (audience or event.audience) is not Audience.SCOPE:
+        record["to"] = (audience or event.audience).value
     if users := event.users():
         record["users"] = users
+    if event.facts:
+        record["facts"] = event.facts
     if own:
         record["own"] = dict(own)
     return record
 
 
+def events_of(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
+    """All events of these names, in order."""
+    return [event for entry in entries for event in entry.events if event["name"] in names]
+
+
 def happened(entries: Iterable[Entry], *names: str) -> list[dict[str, Any]]:
-    """The params of all events of these names, in order."""
-    return [event["params"] for entry in entries for event in entry.events if event["name"] in names]
+    """Their params."""
+    return [event["params"] for event in events_of(entries, *names)]
 
 
 def without_deleted(entries: Sequence[Entry]) -> list[Entry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shared.journal.entry import Entry, Head, from_document
+from shared.journal.entry import Entry, Head, Lookup, from_document
 from shared.scopes import Scope
 from shared.store import Document, Snapshot, Store, translated
 
@@ -35,6 +35,20 @@ async def read_heads(store: Store, scopes: Sequence[str]) -> dict[str, Head]:
     names: list[Document] = [{"scope": scope} for scope in scopes]
     found = await store.documents([{"$documents": names}, *head_lookup("scope")], len(names))
     return {document["scope"]: head_of(document) for document in found}
+
+
+async def look_up(store: Store, wanted: Sequence[Lookup]) -> dict[Lookup, Document | None]:
+    """The documents that appends read: one query for each collection."""
+    found: dict[Lookup, Document | None] = dict.fromkeys(wanted)
+    for collection in {lookup.collection for lookup in found}:
+        lookups = {lookup.key: lookup for lookup in found if lookup.collection == collection}
+        names = [name for name, _ in next(iter(lookups))]
+        with translated():
+            cursor = store[collection].find({"$or": [lookup.filter for lookup in lookups.values()]})
+            documents = await cursor.to_list(len(lookups))
+        for document in documents:
+            found[lookups[tuple((name, document[name]) for name in names)]] = document
+    return found
 
 
 async def head_within(snapshot: Snapshot, scope: Scope) -> Head:

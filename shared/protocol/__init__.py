@@ -5,10 +5,50 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from shared.protocol import account, channel, internal, message, server
+from shared.protocol import (
+    account,
+    ban,
+    category,
+    channel,
+    connection,
+    direct,
+    friend,
+    image,
+    internal,
+    invite,
+    lease,
+    member,
+    message,
+    reaction,
+    read,
+    role,
+    server,
+    settings,
+    typing_sign,
+)
 from shared.protocol.contract import Event, Method
 
-_MODULES: tuple[ModuleType, ...] = (account, server, channel, message, internal)
+_MODULES: tuple[ModuleType, ...] = (
+    connection,
+    account,
+    lease,
+    friend,
+    settings,
+    server,
+    category,
+    channel,
+    role,
+    member,
+    invite,
+    ban,
+    message,
+    reaction,
+    typing_sign,
+    read,
+    direct,
+    image,
+    internal,
+)
 
 
 def _methods() -> dict[str, Method[Any, Any]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.protocol.contract import Delta, Empty, Entity, Event, Method, NoParams, Params
-from shared.protocol.fields import Date, DisplayName, Id, Password, Rev, StatusText, Title, Token, UserName
+from shared.protocol.fields import Date, DisplayName, Id, ImageHash, Password, Rev, StatusText, Title, Token, UserName
 
 SESSION_ENDED_SUBJECT = "session.ended"
 """On NATS, with the session's id: a hint to every gateway that its sockets are to be closed."""
 
+OwnStatus = Literal["online", "idle", "dnd", "invisible"]
 Status = Literal["online", "idle", "dnd", "invisible", "offline"]
 
 
@@ -130,25 +131,47 @@ class UserList(Entity):
 
 
 class UserChanges(Params):
-    """`null` clears `status_text`; a display name cannot be cleared."""
+    """`null` clears `image` and `status_text`, nothing else. A new `password` needs the `old_password`."""
 
     display_name: DisplayName | None = None
+    image: ImageHash | None = None
+    status: OwnStatus | None = None
     status_text: StatusText | None = None
+    password: Password | None = None
+    old_password: Password | None = None
 
-    @field_validator("display_name")
+    @field_validator("display_name", "status", "password", "old_password")
     @classmethod
     def _stays(cls, value: str | None) -> str | None:
         if value is None:
             raise ValueError("cannot be cleared")
         return value
 
+    @model_validator(mode="after")
+    def _both_passwords(self) -> UserChanges:
+        if (self.password is None) != (self.old_password is None):
+            raise ValueError("password and old_password go together")
+        return self
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """What is to change of the profile."""
+        return self.model_dump(include=self.model_fields_set, exclude={"password", "old_password"})
+
 
 class UpdateUser(Params):
     changes: UserChanges
 
 
+class DeleteUser(Params):
+    password: Password
+
+
 class UserChanged(Event):
-    """Only what changed; `was` is the user's revision before."""
+    """Only what changed; `was` is the user's revision before.
+
+    A `status` is told to those whom it is shown to, and one's own choice to one's own devices.
+    """
 
     user_id: str
     changes: dict[str, Any]
@@ -187,4 +210,5 @@ GET_USER: Method[GetUser, FullUser | UserDelta] = Method(
 )
 GET_USERS = Method("get_users", "presence", GetUsers, UserList)
 UPDATE_USER = Method("update_user", "presence", UpdateUser, User)
+DELETE_USER = Method("delete_user", "presence", DeleteUser, Empty, cost=5)
 PING = Method("ping", "gateway", NoParams, Pong, entrance=True)

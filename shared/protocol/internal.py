@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from shared.protocol.category import Category
+from shared.protocol.channel import Overwrite
 from shared.protocol.contract import Entity, Method, NoParams, Params
 
 
@@ -31,22 +33,59 @@ class Entries(Entity):
     entries: list[dict[str, Any]]
 
 
+class Membership(Entity):
+    """`rev` is the server's revision; `roles` those of the user as of it."""
+
+    rev: int
+    roles: list[str]
+
+
 class Memberships(Entity):
-    """One snapshot of what a user is in: `position` of their self scope, and each server's revision."""
+    """One snapshot of what a user is in.
+
+    `position` is that of their self scope; each server comes with their roles there, each direct channel with its
+    revision.
+    """
 
     position: int
-    servers: dict[str, int]
+    servers: dict[str, Membership]
+    directs: dict[str, int] = Field(default_factory=dict)
 
 
 class GetServerView(Params):
     server_id: str
 
 
+class BareChannel(Entity):
+    """A channel without `roles_with_access`: that follows from the rest, and would be most of a large server."""
+
+    id: str
+    server_id: str
+    name: str
+    description: str | None
+    category_id: str | None
+    position: float
+    roles: list[Overwrite]
+    last_message_id: int
+    rev: int
+
+
+class ChannelView(Entity):
+    """A channel, and where its own scope stands."""
+
+    channel: BareChannel
+    head: int
+
+
 class ServerView(Entity):
-    """One snapshot of a server as a gateway needs it to fan out: its revision, its channels and their heads."""
+    """One snapshot of all of a server that decides who is told what: its revision, roles, categories and channels."""
 
     rev: int
-    channels: dict[str, int]
+    owner_id: str
+    everyone_id: str
+    roles: dict[str, list[str]]
+    categories: list[Category]
+    channels: list[ChannelView]
 
 
 READ_HEADS = Method("read_heads", "journal", ReadHeads, Heads, internal=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 
 from shared.protocol.account import User
 from shared.protocol.contract import Delta, Empty, Entity, Event, Method, Params
@@ -99,12 +99,31 @@ class MessageAdded(Event):
     message: Message
 
 
+class ReactionMade(Entity):
+    """Who added a reaction (`on`), or took it back."""
+
+    emoji: str
+    user_id: str
+    on: bool
+
+
 class MessageChanged(Event):
-    """`changes` holds only what changed; `was` is the message's revision before."""
+    """`changes` holds only what changed; `was` is the message's revision before.
+
+    For a reaction `changes` has all `reactions` as `{emoji, count}`, and `reaction` tells whose it was.
+    """
 
     message_id: int
     changes: dict[str, Any]
     was: int
+    reaction: ReactionMade | None = None
+
+    @model_serializer(mode="wrap")
+    def _reaction_only_where_there_is_one(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        params: dict[str, Any] = serialize(self)
+        if self.reaction is None:
+            del params["reaction"]
+        return params
 
 
 class MessageDeleted(Event):

@@ -1,15 +1,15 @@
-"""Servers, their roles, members and invites. Served by guilds (`guild` in code, `server` on the wire)."""
+"""Servers. Served by guilds (`guild` in code, `server` on the wire)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from shared.protocol.account import User
 from shared.protocol.channel import CategoryListing
-from shared.protocol.contract import Audience, Delta, Empty, Entity, Event, Method, Params
-from shared.protocol.fields import Amount, Date, Description, Id, ImageHash, InviteCode, Nonce, Rev, Title
+from shared.protocol.contract import Audience, Changes, Delta, Empty, Entity, Event, Method, Params, unsent
+from shared.protocol.fields import Date, Description, Id, ImageHash, InviteCode, Nonce, Rev, Title
+from shared.protocol.role import Role
 
 
 class Me(Entity):
@@ -58,59 +58,12 @@ class Servers(Entity):
     servers: list[ServerListing]
 
 
-class Role(Entity):
-    id: str
-    name: str
-    color: str
-    rules: list[str]
-    position: float
-    rev: int
-
-
-class Member(Entity):
-    user: User
-    roles: list[str]
-    nick: str | None
-    joined_date: Date
-    rev: int
-
-
-class Invite(Entity):
-    code: str
-    server_id: str
-    user_id: str
-    uses: int
-    max_uses: int | None
-    expires_date: Date | None
-
-
 class ServersDelta(Delta[ServerListing, str]):
     """The servers I came into, and those I am no longer in."""
 
 
 class ServerDelta(Delta[Server, str]):
     """The server, if it or my membership changed."""
-
-
-class Members(Entity):
-    """A page in the order of shown names. `total` is the server's, `next_anchor` null on the last page."""
-
-    rev: int
-    full: Literal[True] = True
-    members: list[Member]
-    next_anchor: str | None
-    total: int
-
-
-class MembersDelta(Delta[Member, str]):
-    """Members that came or changed, and the users who are none any more."""
-
-
-class GetServerMembers(Params):
-    server_id: Id
-    amount: Amount
-    anchor: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    since: Rev | None = None
 
 
 class AddServer(Params):
@@ -137,19 +90,23 @@ class GetServer(Params):
         return self
 
 
-class JoinServer(Params):
-    invite: InviteCode
+class ServerChanges(Changes):
+    """A new owner is named by the old one alone."""
+
+    name: Title = unsent()
+    image: ImageHash | None = None
+    description: Description | None = None
+    owner_id: Id = unsent()
 
 
-class LeaveServer(Params):
+class UpdateServer(Params):
     server_id: Id
+    changes: ServerChanges
+    if_rev: Rev | None = None
 
 
-class AddInvite(Params):
+class DeleteServer(Params):
     server_id: Id
-    max_uses: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    expires_in: Annotated[int, Field(ge=1, le=10 * 365 * 86_400)] | None = None
-    nonce: Nonce | None = None
 
 
 class ServerAdded(Event):
@@ -161,22 +118,24 @@ class ServerAdded(Event):
     scopes: dict[str, int]
 
 
+class ServerUpdated(Event):
+    server_id: str
+    changes: dict[str, Any]
+    was: int
+
+
+class ServerClosed(Event):
+    """The server is deleted, as its own scope says it to the gateways; its members are told in their own."""
+
+    audience = Audience.NOBODY
+    server_id: str
+
+
 class ServerDeleted(Event):
+    """In `self`; it stands for all the server's channels too."""
+
     server_id: str
     why: Literal["deleted", "left", "kicked", "banned"]
-
-
-class MemberAdded(Event):
-    audience = Audience.MEMBERS
-    member: Member
-
-    def users(self) -> dict[str, int]:
-        return {self.member.user.id: self.member.user.rev}
-
-
-class MemberDeleted(Event):
-    audience = Audience.MEMBERS
-    user_id: str
 
 
 ADD_SERVER = Method("add_server", "guilds", AddServer, Server)
@@ -186,15 +145,5 @@ GET_SERVERS: Method[GetServers, Servers | ServersDelta] = Method(
 GET_SERVER: Method[GetServer, FullServerPreview | ServerDelta] = Method(
     "get_server", "guilds", GetServer, FullServerPreview, delta=ServerDelta, reads="server:{server_id}"
 )
-GET_SERVER_MEMBERS: Method[GetServerMembers, Members | MembersDelta] = Method(
-    "get_server_members",
-    "guilds",
-    GetServerMembers,
-    Members,
-    delta=MembersDelta,
-    reads="server:{server_id}",
-    loads_members=True,
-)
-JOIN_SERVER = Method("join_server", "guilds", JoinServer, Server)
-LEAVE_SERVER = Method("leave_server", "guilds", LeaveServer, Empty)
-ADD_INVITE = Method("add_invite", "guilds", AddInvite, Invite)
+UPDATE_SERVER = Method("update_server", "guilds", UpdateServer, Server)
+DELETE_SERVER = Method("delete_server", "guilds", DeleteServer, Empty)

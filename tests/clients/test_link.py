@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
+import socket
 
 import pytest
 from guildwire import Client, Disconnected, LoggedOut, Phase, RateLimited, Unavailable
 from guildwire.backoff import Backoff
+from guildwire.wire import Connection
 
 from tests.clients.gateway import Gateway, Refuse, Session
 from tests.clients.wire import NEWEST, SELF, C, Json, S, authenticated, chunk, delta, message, settled, user
@@ -29,6 +32,15 @@ async def reaches(client: Client, phase: Phase) -> None:
         with client.changes() as changes:
             while client.state.phase is not phase:
                 await changes.batch()
+
+
+async def told_to_leave(client: Client, node: Gateway, after_ms: int) -> tuple[Session, float]:
+    """A client's session on a node that drains, and when it was told so."""
+    await client.authenticate("t")
+    session = await node.session(0)
+    began = asyncio.get_running_loop().time()
+    await session.tell("reconnect", after_ms=after_ms)
+    return session, began
 
 
 async def test_it_comes_back_on_the_next_gateway_and_says_where_it_was() -> None:
@@ -118,10 +130,7 @@ async def test_what_this_client_did_wrong_does_not_drive_it_to_another_node(code
 
 async def test_it_leaves_a_draining_node_when_it_is_told_to() -> None:
     async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
-        await client.authenticate("t")
-        session = await first.session(0)
-        began = asyncio.get_running_loop().time()
-        await session.tell("reconnect", after_ms=300)
+        _, began = await told_to_leave(client, first, 300)
         await client.call("ping")  # goes on serving meanwhile
         assert client.state.phase is Phase.ONLINE
         await second.session(0)
@@ -130,13 +139,53 @@ async def test_it_leaves_a_draining_node_when_it_is_told_to() -> None:
 
 async def test_a_node_that_closes_early_does_not_shorten_the_delay() -> None:
     async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
-        await client.authenticate("t")
-        session = await first.session(0)
-        began = asyncio.get_running_loop().time()
-        await session.tell("reconnect", after_ms=300)
+        session, began = await told_to_leave(client, first, 300)
         await session.close(1012)
         await second.session(0)
         assert asyncio.get_running_loop().time() - began > 0.25
+
+
+async def test_it_opens_another_before_it_leaves_and_takes_its_answers_with_it() -> None:
+    async def late(_session: Session, _params: Json) -> Json:
+        await second.session(0)
+        return {"rev": 1, "full": True, "servers": []}
+
+    async with (
+        Gateway() as second,
+        Gateway(get_servers=late) as first,
+        Client([first.url, second.url]) as client,
+    ):
+        await told_to_leave(client, first, 300)
+        assert (await client.get_servers())["servers"] == []
+        await eventually(lambda: client.state.url == second.url, "it is on the other")
+        await reaches(client, Phase.ONLINE)
+        assert (len(first.asked("get_servers")), second.asked("get_servers")) == (1, [])
+        await client.ping()
+        assert (len(first.asked("ping")), len(second.asked("ping"))) == (0, 1)
+
+
+async def test_without_another_it_comes_back_to_the_same() -> None:
+    async with Gateway() as gateway, Client([gateway.url, "ws://127.0.0.1:9/ws"]) as client:
+        await told_to_leave(client, gateway, 50)
+        await gateway.session(1)
+        await reaches(client, Phase.ONLINE)
+        await client.ping()
+        assert [len(gateway.sessions), client.state.url] == [2, gateway.url]
+
+
+async def test_the_node_closes_while_another_is_sought_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What connects to `silent` is never answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
+        dead = f"ws://127.0.0.1:{silent.getsockname()[1]}/ws"
+        async with Gateway() as first, Gateway() as third, Client([first.url, dead, third.url]) as client:
+            session, _ = await told_to_leave(client, first, 50)
+            tried, _ = await asyncio.to_thread(silent.accept)
+            monkeypatch.setattr("guildwire.wire.CONNECT_SECONDS", 0.2)
+            await session.close(1012)
+            await third.session(0)
+            await reaches(client, Phase.ONLINE)
+            assert client.state.url == third.url
+            tried.close()
 
 
 async def test_a_server_without_resume_is_asked_for_everything_again() -> None:
@@ -296,3 +345,37 @@ def test_waits_are_drawn_from_all_of_a_growing_range_up_to_a_limit() -> None:
     waits.at_least(3)
     waits.next()
     assert waits.tries == 4
+
+
+async def test_who_is_stopped_as_the_answer_comes_stops() -> None:
+    """At whichever moment. Otherwise a client that is closed in such a one lives on, and close() never returns."""
+    async with Gateway() as gateway:
+        for moment in itertools.count():
+            connection = await Connection.open(gateway.url)
+            request = asyncio.create_task(connection.request("ping"))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            was_under_way = request.cancel()
+            await asyncio.wait({request})
+            await connection.close()
+            if not was_under_way:
+                break
+            assert request.cancelled(), f"it went on after moment {moment}"
+    assert moment > 1
+
+
+async def test_who_asks_while_the_connection_is_closing_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Connection.close
+
+    async def slowly(connection: Connection) -> None:
+        await asyncio.sleep(0.05)
+        await close(connection)
+
+    monkeypatch.setattr(Connection, "close", slowly)
+    async with Gateway() as gateway, Client(gateway.url) as client:
+        await client.authenticate("t")
+        (await gateway.session(0)).drop()
+        await eventually(lambda: client._link.connection is None, "it is lost")
+        assert client.state.phase is Phase.CONNECTING
+        await client.ping()
+        assert len(gateway.sessions) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from guildwire import Cache
@@ -185,24 +186,46 @@ class World:
                 return
         raise AssertionError(f"never settles: {self.up}")
 
-    def check(self) -> None:
-        cache, server = self.cache, self.server
-        mine = {known: guild for known, guild in server.guilds.items() if guild.mine}
-        assert {known: held.entity["name"] for known, held in cache.servers.items()} == {
-            known: guild.entity["name"] for known, guild in mine.items()
+    def cached(self) -> Json:
+        """What the client holds."""
+        cache = self.cache
+        return {
+            "servers": {
+                known: _server(held.entity, held.channels, held.members) for known, held in cache.servers.items()
+            },
+            "messages": {
+                channel_id: cache.pages(channel_id).newest(10**4)
+                for held in cache.servers.values()
+                for channel_id in held.channels
+            },
+            "users": dict(cache.users.all()),
         }
-        for server_id, guild in mine.items():
-            held = cache.servers[server_id]
-            seen = {known: each["name"] for known, each in guild.channels.items() if known not in guild.hidden}
-            assert {known: each["name"] for known, each in held.channels.items()} == seen
-            assert {known: (each["nick"], each["rev"]) for known, each in held.members.items()} == {
-                known: (each["nick"], each["rev"]) for known, each in guild.members.items()
-            }
-            for channel_id in seen:
-                expected = [each for _, each in sorted(server.messages[channel_id].items())]
-                assert cache.pages(channel_id).newest(10**4) == expected
-        for user_id, user in cache.users.all().items():
-            assert user == server.users[user_id]
+
+    def served(self) -> Json:
+        """The same, as the server has it; of users those that the client holds."""
+        server = self.server
+        mine = {known: guild for known, guild in server.guilds.items() if guild.mine}
+        seen = {
+            server_id: {known: each for known, each in guild.channels.items() if known not in guild.hidden}
+            for server_id, guild in mine.items()
+        }
+        return {
+            "servers": {known: _server(guild.entity, seen[known], guild.members) for known, guild in mine.items()},
+            "messages": {
+                channel_id: [each for _, each in sorted(server.messages[channel_id].items())]
+                for channels in seen.values()
+                for channel_id in channels
+            },
+            "users": {user_id: server.users[user_id] for user_id in self.cache.users.all()},
+        }
+
+
+def _server(entity: Mapping[str, Any], channels: Mapping[str, Any], members: Mapping[str, Any]) -> Json:
+    return {
+        "name": entity["name"],
+        "channels": {known: each["name"] for known, each in channels.items()},
+        "members": {known: (each["nick"], each["rev"]) for known, each in members.items()},
+    }
 
 
 def _member(rev: int) -> Json:
@@ -223,4 +246,4 @@ def test_the_cache_ends_up_equal_to_the_server(steps: list[tuple[str, int]]) -> 
     for name, pick in steps:
         getattr(world, name)(pick)
     world.settle()
-    world.check()
+    assert world.cached() == world.served()

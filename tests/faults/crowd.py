@@ -111,6 +111,11 @@ class Crowd:
         """It is done again and again, with a rest between, until `hush`, and told how often it was done before."""
         self._talking.append(asyncio.create_task(self._go_on(doing)))
 
+    async def has_said(self, messages: int) -> None:
+        """Waits until so many more are acknowledged."""
+        enough = len(self.said) + messages
+        await eventually(lambda: len(self.said) >= enough, "some talk", 20)
+
     async def hush(self) -> None:
         """All talk ends, its last message acknowledged."""
         self._silence.set()

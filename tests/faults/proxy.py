@@ -1,4 +1,4 @@
-"""A TCP proxy before nats-server: it loses, doubles and swaps hints, and cuts its clients off.
+"""A TCP proxy before nats-server: it loses, doubles, swaps and delays hints, and cuts its clients off.
 
 It reads what the server sends, by NATS's client protocol (https://docs.nats.io/reference/reference-protocols/nats-protocol):
 a `MSG` or `HMSG` line with its sizes, then the payload. Only hints, on subjects beginning `ev.`, are ever touched. It
@@ -51,6 +51,7 @@ class Proxy:
         self._upstream = (address.hostname, address.port)
         self._chances = random.Random(seed)
         self._doomed: Counter[str] = Counter()
+        self._late: dict[str, float] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._server: asyncio.Server | None = None
@@ -87,6 +88,10 @@ class Proxy:
     def lose_next(self, subject: str, hints: int) -> None:
         """The next so many hints on this subject are lost, whatever the shares."""
         self._doomed[subject] = hints
+
+    def delay(self, subject: str, seconds: float) -> None:
+        """From now on the hints on this subject come so late, while others overtake them; 0 ends it."""
+        self._late[subject] = seconds
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -125,6 +130,9 @@ class Proxy:
                 for writer in filter(None, (to_client, to_server)):
                     writer.transport.abort()
 
+    def lateness(self, subject: str) -> float:
+        return self._late.get(subject, 0.0)
+
     def fate(self, subject: str) -> str:
         """What is to become of a hint."""
         fate = self.faults.draw(self._chances.random())
@@ -157,6 +165,9 @@ class Hints:
             await self._to_client.drain()
 
     def _hint(self, subject: str, message: bytes) -> None:
+        if late := self._proxy.lateness(subject):
+            asyncio.get_running_loop().call_later(late, self._write, [message])
+            return
         match self._proxy.fate(subject):
             case "doubled":
                 self._to_client.write(message * 2)
@@ -171,8 +182,11 @@ class Hints:
     def _let_out(self) -> None:
         """What had to wait for the next hint, or waited long enough for one."""
         kept, self._kept = self._kept, []
+        self._write(kept)
+
+    def _write(self, messages: list[bytes]) -> None:
         if not self._to_client.transport.is_closing():
-            self._to_client.writelines(kept)
+            self._to_client.writelines(messages)
 
 
 async def _copy(client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:

@@ -63,11 +63,13 @@ class Scene:
         """All begin to talk; returns after so many messages."""
         for number, device in enumerate(self.crowd.devices):
             self.crowd.talk(device, self.channels[number % CHANNELS])
-        enough = len(self.crowd.said) + messages
-        await eventually(lambda: len(self.crowd.said) >= enough, "some talk", 20)
+        await self.crowd.has_said(messages)
 
-    async def come_together(self, since: float) -> None:
-        """While the talk goes on they hear what they missed; and when it ends, they know everything."""
+    async def come_together(self, since: float) -> float:
+        """While the talk goes on they hear what they missed; and when it ends, they know everything.
+
+        Returns the seconds until they had heard what they missed.
+        """
         took = await self.crowd.catch_up(since)
         logger.info("caught up %.3f s after the fault", took)
         await self.crowd.hush()
@@ -76,6 +78,7 @@ class Scene:
         await self.crowd.agree()
         await self.crowd.nothing_is_lost_or_doubled()
         logger.info("from acknowledgement to everybody %s", quantiles(self.crowd.lags))
+        return took
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +140,7 @@ async def test_one_gateway_is_cut_off_from_nats(scene: Scene) -> None:
     await until(restored)
     assert made["id"] not in cut_off.cache.channels
     scene.proxies[1].restore()
-    await scene.come_together(time.monotonic())
+    assert await scene.come_together(time.monotonic()) < PATIENCE
 
 
 @pytest.mark.slow
@@ -150,7 +153,7 @@ async def test_one_service_is_cut_off_from_nats(scene: Scene) -> None:
     await scene.crowd.catch_up(cut)
     await until(cut + DOWN)
     scene.services_proxy.restore()
-    await scene.come_together(time.monotonic())
+    assert await scene.come_together(time.monotonic()) < PATIENCE
 
 
 async def frozen(system: System) -> None:
@@ -181,7 +184,7 @@ async def test_nats_server_itself_is_gone_for_a_while(
         await asyncio.gather(*(device.client.call("ping") for device in scene.crowd.devices))
         await asyncio.wait({going}, timeout=0.5)
     await going
-    await scene.come_together(time.monotonic())
+    assert await scene.come_together(time.monotonic()) < PATIENCE
 
 
 @pytest.mark.slow
@@ -196,7 +199,7 @@ async def test_hints_are_lost_doubled_and_swapped(scene: Scene) -> None:
     await scene.talk()
     for fate in ("lost", "doubled", "swapped"):
         await eventually(lambda fate=fate: done(fate) >= FAULTS_OF_A_KIND, f"enough hints {fate}", 40)  # type: ignore[misc]
-    await scene.come_together(time.monotonic())
+    assert await scene.come_together(time.monotonic()) < PATIENCE
 
 
 @pytest.mark.slow
@@ -219,11 +222,11 @@ async def test_the_very_last_hints_are_lost(scene: Scene, lost: int, at_least: f
     added = {"scope": f"server:{scene.server_id}", "rev": made["rev"]}
     heard = await asyncio.gather(*(device.client.event("channel_added", **added) for device in hearers))
     assert all(event.at - changed > at_least for event in heard)
-    await scene.come_together(changed)
+    assert await scene.come_together(changed) < PATIENCE
 
 
 @pytest.mark.slow
 async def test_the_digest_finds_what_no_hint_ever_told(scene: Scene) -> None:
     scene.proxies[DIGESTING].faults = Faults(lost=1)
     await scene.talk(100)
-    await scene.come_together(time.monotonic())
+    assert await scene.come_together(time.monotonic()) < PATIENCE

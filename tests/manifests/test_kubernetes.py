@@ -16,7 +16,6 @@ from tests.manifests.sources import (
     ROOT,
     SERVICES,
     Document,
-    check_settings,
     containers,
     image_environment,
     labels,
@@ -27,6 +26,8 @@ from tests.manifests.sources import (
     of_kind,
     pod,
     pod_environment,
+    refused,
+    settings_of,
     version,
 )
 from tests.manifests.stopping import longest_stop
@@ -67,9 +68,18 @@ def replicas(part: str) -> int:
 
 @pytest.mark.parametrize("release", [OLDEST, NEWEST])
 def test_kubernetes_own_schemas_accept_it(release: str) -> None:
+    assert objects()
+    assert [problem for each in objects() if (problem := violation(each, release))] == []
+
+
+def violation(document: Document, release: str) -> str:
+    """What the schemas of a release of Kubernetes say against it."""
     validator: Any = importlib.import_module("kubernetes_validate")
-    for each in objects():
-        validator.validate(each, release, strict=True)
+    try:
+        validator.validate(document, release, strict=True)
+    except validator.ValidationError as error:
+        return f"{document['kind']} {document['metadata']['name']}: {error.message}"
+    return ""
 
 
 def test_every_part_has_a_deployment_in_our_namespace() -> None:
@@ -88,7 +98,7 @@ def test_all_have_the_one_image() -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_environment_is_settings(part: str) -> None:
-    check_settings(image_environment() | pod_environment(deployment(part)))
+    assert refused(image_environment() | pod_environment(deployment(part))) == []
 
 
 def test_services_are_told_what_the_gateway_is_and_more() -> None:
@@ -193,10 +203,17 @@ def test_password_hashes_fit_into_memory() -> None:
     assert mebibytes(limit) >= settings.password_workers * settings.password_memory // 1024 + 256
 
 
+def test_images_being_decoded_fit_into_memory() -> None:
+    limit = main_container(deployment("guilds"))["resources"]["limits"]["memory"]
+    settings = Settings()
+    assert mebibytes(limit) >= settings.image_workers * settings.image_memory // (1 << 20) + 512
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_it_is_given_the_time_that_it_needs_to_stop(part: str) -> None:
     before = main_container(deployment(part)).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    assert pod(deployment(part))["terminationGracePeriodSeconds"] > before + longest_stop(part) + 2
+    longest = longest_stop(part, settings_of(image_environment() | pod_environment(deployment(part))))
+    assert pod(deployment(part))["terminationGracePeriodSeconds"] > before + longest + 2
 
 
 @pytest.mark.parametrize("part", PARTS)

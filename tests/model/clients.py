@@ -236,6 +236,9 @@ class Client:
         scope, rev = params["scope"], params["rev"]
         self._world.note(self.name, f"is told {scope}@{rev} {name}")
         entry = self._oracle.entry(scope, rev)
+        if entry is not None and name == "channel_added" and entry.adds != f"channel:{params['channel']['id']}":
+            self._hear_early(entry, params)
+            return
         if entry is None or entry.event["name"] != name:
             self._world.fail(f"{self.name} is told of {scope}@{rev} {name}, which is not committed")
             return
@@ -244,13 +247,27 @@ class Client:
             self._check_sight(entry)
         self._move(name, params)
 
+    def _hear_early(self, entry: Committed, params: dict[str, Any]) -> None:
+        """Who is behind is told of what has come into its sight with the first entry that it missed."""
+        channel, position = f"channel:{params['channel']['id']}", self.positions.get(entry.scope)
+        if self._oracle.channels.get(channel, 0) < entry.rev or position is None or channel in self.positions:
+            self._world.fail(f"{self.name} is told of {channel} at {entry.scope}@{entry.rev}, which it is not new at")
+            return
+        due = self._oracle.next_visible(entry.scope, position.rev, self.user_id, self.positions)
+        if position.exact and due is not None and due.rev < entry.rev:
+            self._world.fail(f"{self.name} is told of {entry.scope}@{entry.rev}, but its next is {due.rev}")
+        if due is None or due.rev > entry.rev:  # else what the entry itself says is still to come
+            position.rev = max(position.rev, entry.rev)
+            position.known = max(position.known, entry.rev)
+        self._move("channel_added", params)
+
     def _check_place(self, entry: Committed) -> None:
         position = self.positions.get(entry.scope)
         where = f"{self.name} is told of {entry.scope}@{entry.rev}"
         if position is None:
             self._world.fail(f"{where}, which it does not hold")
             return
-        due = self._oracle.next_visible(entry.scope, position.rev, self.user_id)
+        due = self._oracle.next_visible(entry.scope, position.rev, self.user_id, self.positions)
         expected = due.rev if due else None
         if position.exact and entry.rev != expected:
             self._world.fail(f"{where}, but its next is {expected}")
@@ -269,7 +286,7 @@ class Client:
         if server is None:
             self._world.fail(f"{where}, but is not in the server")
             return
-        due = self._oracle.next_visible(_SERVER_SCOPE, server.rev, self.user_id)
+        due = self._oracle.next_visible(_SERVER_SCOPE, server.rev, self.user_id, self.positions)
         if due is not None and due.rev <= entry.perm_rev:
             self._world.fail(f"{where}, judged under {entry.perm_rev}, before {_SERVER_SCOPE}@{due.rev}")
 
@@ -297,7 +314,7 @@ class Client:
         wrong = [
             f"{self.name} stands at {position} of {scope}, missing {due.rev} of {self._oracle.head(scope)}"
             for scope, position in self.positions.items()
-            if (due := self._oracle.next_visible(scope, position.known, self.user_id)) is not None
+            if (due := self._oracle.next_visible(scope, position.known, self.user_id, self.positions)) is not None
         ]
         member = self._oracle.is_member(self.user_id)
         if member != (_SERVER_SCOPE in self.positions):

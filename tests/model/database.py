@@ -181,7 +181,8 @@ def _fits(document: Mapping[str, Any], name: str, wanted: Any) -> bool:
                 return bool(value > operand)
             case "$in":
                 return value in operand
-        raise NotImplementedError(operator)
+            case _:
+                raise ValueError(f"the model's database does not know {operator}: teach it, if production asks it")
     return bool(value == wanted)
 
 

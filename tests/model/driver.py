@@ -148,6 +148,7 @@ class Cursor:
 class _Result:
     def __init__(self, matched_count: int) -> None:
         self.matched_count = matched_count
+        self.upserted_count = 0  # within a transaction they are not modelled
 
 
 class Collection:
@@ -217,6 +218,7 @@ class Collection:
                 self._database.insert(transaction, self._name, write._doc)
                 return 0
             case UpdateOne():
+                assert not write._upsert, "an upsert within a transaction is not modelled"
                 return self._database.update(transaction, self._name, write._filter, _single(write._doc))
             case _:
                 self._database.update(transaction, self._name, write._filter, None)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from shared.protocol.contract import Audience, Event
+
+EVERYONE = "everyone"
+
+
+def channel(name: str) -> dict[str, Any]:
+    """A channel that everybody sees, as guilds would show it."""
+    place = {"category_id": None, "position": 0, "roles": [], "roles_with_access": [EVERYONE]}
+    return {"id": name, "server_id": "s", "name": name, "description": None, "last_message_id": 0, "rev": 1, **place}
 
 
 class MessageAdded(Event):
@@ -17,8 +27,12 @@ class MessageAdded(Event):
 class RoleChanged(Event):
     """Stands for whatever changes what people may see or do."""
 
+    role_id: str = EVERYONE
+    changes: dict[str, Any] = Field(default_factory=dict)
+
 
 class ChannelAdded(Event):
+    audience = Audience.VIEWERS
     channel: dict[str, Any]
     at: int
 
@@ -35,6 +49,7 @@ class MemberDeleted(Event):
 
 class ServerAdded(Event):
     server: dict[str, Any]
+    channels: list[dict[str, Any]]
     scopes: dict[str, int]
 
 

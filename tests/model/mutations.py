@@ -203,7 +203,7 @@ ORDERING = (
     Mutation(
         "an entry waits for the permissions it was made under",
         profile.LOSSY,
-        _edit(_INTEREST, ("if server.last >= entry.perm_rev:", "if True:")),
+        _edit(_INTEREST, ("if server is not None and server.last < rev:", "if False:")),
     ),
 )
 
@@ -214,7 +214,7 @@ FOLLOWING = (
         _edit(
             _INTEREST,
             (
-                "                await self._compare(feeds)\n                self._start(self._compare_later(feeds))\n",
+                "                await self._compare(feeds)\n                self.start(self._compare_later(feeds))\n",
                 "",
             ),
         ),
@@ -222,7 +222,7 @@ FOLLOWING = (
     Mutation(
         "and once more a second later",
         profile.DEADLY,
-        _edit(_INTEREST, ("                self._start(self._compare_later(feeds))\n", "")),
+        _edit(_INTEREST, ("                self.start(self._compare_later(feeds))\n", "")),
     ),
     Mutation(
         "heads are compared by a digest",
@@ -241,7 +241,7 @@ FOLLOWING = (
     ),
     Mutation(
         "events wait for the reply to authenticate",
-        profile.ARRIVALS,
+        profile.REVOLVING,
         _edit(
             _CONNECTION,
             ("if EVERYTHING in self._holds or ", "if "),

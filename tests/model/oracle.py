@@ -7,6 +7,7 @@ is not committed; no request is committed twice.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,16 @@ class Committed:
     version: int
 
     def visible_to(self, user_id: str) -> bool:
-        if self.event.get("to", "scope") == "scope":
+        if self.event.get("to", "scope") in {"scope", "viewers"}:
             return True
         params = self.event["params"]
         member = params.get("member")
         return bool(user_id == (member["user"]["id"] if member else params["user_id"]))
+
+    @property
+    def adds(self) -> str:
+        """The scope of the channel that it adds, if it does."""
+        return f"channel:{self.event['params']['channel']['id']}" if self.event["name"] == "channel_added" else ""
 
 
 class Oracle:
@@ -103,9 +109,10 @@ class Oracle:
         entries = self.entries.get(scope, [])
         return entries[rev - 1] if 0 < rev <= len(entries) else None
 
-    def next_visible(self, scope: str, after: int, user_id: str) -> Committed | None:
+    def next_visible(self, scope: str, after: int, user_id: str, known: Container[str] = ()) -> Committed | None:
+        """The next that is due to a user; that a channel was added is not due to who knows of it already."""
         entries = self.entries.get(scope, [])
-        return next((entry for entry in entries[after:] if entry.visible_to(user_id)), None)
+        return next((entry for entry in entries[after:] if entry.visible_to(user_id) and entry.adds not in known), None)
 
     def was_gone(self, user_id: str, version: int) -> bool:
         """Whether the user had left by that commit, and has not been back since."""

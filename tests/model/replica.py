@@ -143,7 +143,7 @@ class Replica:
             if await change.find_one("members", {"user_id": call.user_id}) is None:
                 raise NotFound("server")
             change.insert("channels", {"_id": name})
-            change.record(scope, events.ChannelAdded(channel={"id": name}, at=0))
+            change.record(scope, events.ChannelAdded(channel=events.channel(name), at=0))
             return Done(scope=scope.name, rev=change.rev(scope))
 
     async def join_server(self, call: Call) -> Done:
@@ -159,8 +159,10 @@ class Replica:
                 scopes[name] = head["rev"] if head else 0
             change.insert("members", {"user_id": call.user_id, "server_id": SERVER})
             change.update("servers", {"_id": SERVER}, {"$inc": {"num_members": 1}})
-            change.record(scope, events.MemberAdded(member={"user": {"id": call.user_id}}))
-            change.record(mine, events.ServerAdded(server={"id": SERVER}, scopes=scopes))
+            change.record(scope, events.MemberAdded(member={"user": {"id": call.user_id}, "roles": []}))
+            change.record(
+                mine, events.ServerAdded(server={"id": SERVER, "me": {"roles": []}}, channels=[], scopes=scopes)
+            )
             return Done(scope=scope.name, rev=rev)
 
     async def leave_server(self, call: Call) -> Done:

@@ -12,6 +12,7 @@ import orjson
 
 from shared.bus import Headers
 from shared.errors import NotFound
+from tests.model import events
 from tests.model.database import Database, State
 from tests.model.network import Network, Respond
 from tests.model.oracle import Oracle
@@ -96,18 +97,31 @@ class Services:
         state = self._state("get_server_view")
         channels = {str(channel["_id"]) for channel in self._database.read("channels", {}, state)}
         heads = {channel: self._rev(f"channel:{channel}", state) for channel in sorted(channels)}
-        return ({"rev": self._rev(f"server:{SERVER}", state), "channels": heads},)
+        shown = [{"channel": events.channel(channel), "head": head} for channel, head in heads.items()]
+        everyone = {"everyone_id": events.EVERYONE, "roles": {events.EVERYONE: ["view_channel"]}}
+        view = {"rev": self._rev(f"server:{SERVER}", state), "owner_id": "", "categories": [], "channels": shown}
+        return (view | everyone,)
 
     def _get_memberships(self, _params: Params, user: str) -> tuple[Any, ...]:
         state = self._state("get_memberships")
         within = self._database.read("members", {"user_id": user}, state)
-        servers = {SERVER: self._rev(f"server:{SERVER}", state)} if within else {}
+        servers = {SERVER: {"rev": self._rev(f"server:{SERVER}", state), "roles": []}} if within else {}
         return ({"position": self._rev(f"self:{user}", state), "servers": servers},)
 
     def _identify(self, params: Params, _user: str) -> tuple[Any, ...]:
         user = params["token"]
-        profile = {"id": user, "name": user, "display_name": user, "image": None, "status_text": None, "rev": 1}
-        return ({"user": {**profile, "status": "online"}, "session_id": f"of {user}", "epoch": "1"},)
+        return ({"user": _profile(user), "session_id": f"of {user}", "epoch": "1"},)
+
+    # Nobody's status changes here: every lease stands.
+
+    def _keep_lease(self, _params: Params, _user: str) -> tuple[Any, ...]:
+        return ({"stands": True},)
+
+    def _enter_user(self, params: Params, _user: str) -> tuple[Any, ...]:
+        return ({"stands": True, "user": _profile(params["user_id"])},)
+
+    def _report_users(self, _params: Params, _user: str) -> tuple[Any, ...]:
+        return ({"stands": True},)
 
     def _check_sessions(self, _params: Params, _user: str) -> tuple[Any, ...]:
         return ({"session_ids": []},)
@@ -124,3 +138,8 @@ class Services:
             return NotFound(scope.partition(":")[0]).wire(), None, "error"
         rev = self._rev(scope, state)
         return {"rev": rev}, {scope: rev}
+
+
+def _profile(user: str) -> dict[str, Any]:
+    profile = {"id": user, "name": user, "display_name": user, "image": None, "status_text": None, "rev": 1}
+    return {**profile, "status": "online"}

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from tests.model import events
 from tests.model.clients import Client, Lost
 from tests.model.database import Database
 from tests.model.gateways import Gateway
@@ -82,7 +83,10 @@ class Simulation:
         self._spawn(self._watch_bounds())
 
     def _made_before(self, users: list[str]) -> list[dict[str, Any]]:
-        added = [{"name": "channel_added", "params": {"channel": {"id": name}, "at": 0}} for name in _CHANNELS]
+        added = [
+            {"name": "channel_added", "to": "viewers", "params": {"channel": events.channel(name), "at": 0}}
+            for name in _CHANNELS
+        ]
         made = [(f"server:{SERVER}", rev, event) for rev, event in enumerate(added, 1)]
         made += [(f"self:{user}", 1, {"name": "server_added", "params": {}}) for user in users]
         base = {"within": "", "v": 1, "at": "2026-01-01T00:00:00Z", "by": {}, "last_id": 0, "perm_rev": 0}

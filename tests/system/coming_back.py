@@ -41,6 +41,8 @@ def absence(db: Database[dict[str, Any]], cache: Cache, view: View) -> Absence:
     lost = {scope for scope, (amount, told) in missed.items() if len(told) < amount}
     anew = mine in lost or "server_added" in {event["name"] for entry in missed[mine][1] for event in entry["events"]}
     shown, unprovable = view.snapshot, 0
+    if mine in lost:
+        unprovable += 1 + len(shown["friends"])
     for server_id, members in shown["members"].items():
         if anew or f"server:{server_id}" in lost:
             unprovable += 1 + len(members) + len(shown["channels"])

@@ -43,7 +43,9 @@ class Estate:
         return 1 + len(self.servers) + len(self.channels) + len(self.users)
 
     async def fill(self, people: People, *, servers: int, channels: int, users: int) -> None:
+        """All are online from now on: that they come back later changes nothing."""
         writer, owner = await people.connect(self.writer), await people.connect(self.owner)
+        await asyncio.gather(*(people.connect(other) for other in self.others))
         for made in await few_at_once(writer.call("add_server", name=f"server {n}") for n in range(servers)):
             self.servers.append(made["id"])
             invite = await writer.call("add_invite", server_id=made["id"])
@@ -110,12 +112,12 @@ async def few_at_once(work: Iterable[Awaitable[Any]]) -> list[Any]:
 def copies_of(system: System, user_id: str, amount: int) -> list[str]:
     """More users, as registering makes them, but without the time that their passwords would take."""
     user = system.db.users.find_one({"_id": user_id})
-    entry = system.db.journal.find_one({"scope": f"user:{user_id}"}, {"_id": 0})
+    entries = list(system.db.journal.find({"scope": f"user:{user_id}"}, {"_id": 0}))
     assert user is not None
-    assert entry is not None
+    assert entries
     ids = [new_id() for _ in range(amount)]
     system.db.users.insert_many([{**user, "_id": each, "name": f"copy.{each}"} for each in ids])
-    system.db.journal.insert_many([{**entry, "scope": f"user:{each}"} for each in ids])
+    system.db.journal.insert_many([{**entry, "scope": f"user:{each}"} for each in ids for entry in entries])
     return ids
 
 

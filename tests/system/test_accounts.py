@@ -21,6 +21,7 @@ def everything_stored(system: System) -> str:
     return "\n".join(str(document) for name in system.db.list_collection_names() for document in system.db[name].find())
 
 
+@pytest.mark.protocol("register", "authenticate")
 async def test_register_makes_a_user_whose_token_works_on_any_gateway(system: System, people: People) -> None:
     client = await people.open(0)
     made = await client.call(
@@ -34,7 +35,7 @@ async def test_register_makes_a_user_whose_token_works_on_any_gateway(system: Sy
 
     elsewhere = await people.open(1)
     opened = await elsewhere.call("authenticate", token=made["token"])
-    assert opened["user"] == made["user"]
+    assert opened["user"] == {**made["user"], "rev": made["user"]["rev"] + 1}, "online from here on"
     assert opened["protocol"] == 1
     assert opened["epoch"]
     assert opened["stale"] == opened["gone"] == []
@@ -62,6 +63,7 @@ async def test_a_name_can_be_taken_once_by_whoever_is_first(system: System, peop
     assert system.db.users.count_documents({"name": "only.one"}) == 1
 
 
+@pytest.mark.protocol("login")
 async def test_login_makes_another_session(system: System, people: People) -> None:
     ann = await people.register("ann")
     client = await people.open(1)
@@ -129,6 +131,7 @@ async def test_a_connection_is_one_users_for_good(people: People) -> None:
     assert (await client.call("get_user"))["id"] == ann.id
 
 
+@pytest.mark.protocol("logout")
 async def test_logout_ends_every_socket_of_the_session_and_no_other(system: System, people: People) -> None:
     ann = await people.register("ann")
     here, there = await people.connect(ann, 0), await people.connect(ann, 1)
@@ -147,6 +150,7 @@ async def test_logout_ends_every_socket_of_the_session_and_no_other(system: Syst
     assert system.db.sessions.count_documents({"user_id": ann.id}) == 1
 
 
+@pytest.mark.protocol("ping")
 async def test_ping_tells_the_time_to_anybody(people: People) -> None:
     client = await people.open()
     answer = await client.call("ping")
@@ -155,6 +159,7 @@ async def test_ping_tells_the_time_to_anybody(people: People) -> None:
     assert abs(answer["time"] / 1000 - time.time()) < 5
 
 
+@pytest.mark.protocol("get_user")
 async def test_get_user_shows_me_and_others(people: People) -> None:
     room = await people.room()
     mine = await room.owner.call("get_user")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.client import RpcError
 from tests.rig import People, Room, System, refused
 
 NOWHERE = "0" * 24
+OF_FRIENDS = {"add_friend", "update_friend", "delete_friend"}
 HUGE = 2**70
 OPERATORS: list[Any] = [
     {"$ne": None},
@@ -29,16 +31,19 @@ ODD_IDS += [length * "0" for length in (23, 24, 25, 65, 4000)]
 
 @dataclass(frozen=True)
 class Field:
-    """One param: its wrong types are all but its own, and `wrong` are values of the right type out of range."""
+    """One param: its wrong types are all but its own, and `wrong` are values of the right type out of range.
+
+    `fine` are values that are right, of those that others would not be.
+    """
 
     own: tuple[type, ...]
     wrong: tuple[Any, ...] = ()
     required: bool = True
+    fine: tuple[Any, ...] = ()
 
     def bad(self) -> Iterator[Any]:
-        yield from OPERATORS
-        yield from ({}, [], ["x"])
-        samples: list[Any] = ["7", 7, 1.5, True]
+        samples: list[Any] = [*OPERATORS, {}, [], ["x"], "7", 7, 1.5, True]
+        samples = [each for each in samples if each not in self.fine]
         yield from (sample for sample in samples if type(sample) not in self.own)
         yield from self.wrong
         if self.required:
@@ -62,8 +67,51 @@ CONTENT = text(4000)
 CODE = Field((str,))
 NAME = text(32, "Upper", "a b", "a\n", "ä", "a\x00b", "a-b", "$ne", "a/b", shortest=2)
 PASSWORD = text(128, shortest=8)
+EMOJI = text(32, "a\x00b", "\n")
 TITLE = text(100, required=False)
-DESCRIPTION = text(1000, shortest=0, required=False)
+POSITION = Field((int, float), (1e10, -1e10), required=False)
+CHANGES = Field((), ("x",), fine=({},))
+"""What is in it has a table of its own, `CHANGED`."""
+COLOR = text(32, "a\nb", shortest=0)
+RULES = Field((list,), (["fly"], [1], [None], ["view_channel"] * 51), fine=([],))
+OVERWRITES = Field(
+    (),
+    (
+        [{"allow": []}],
+        [{"role_id": 1}],
+        [{"role_id": "x", "allow": ["fly"]}],
+        [{"role_id": "x", "more": 1}],
+        [{"role_id": "x"}] * 101,
+    ),
+    required=False,
+    fine=([],),
+)
+FILTER = Field(
+    (),
+    ({"name": ""}, {"name": 1}, {"user_ids": ["x"] * 101}, {"user_ids": "x"}, {"online": 1}, {"friends": "yes"}),
+    required=False,
+    fine=({},),
+)
+ANCHOR = text(512, required=False)
+DESCRIPTION = text(1000, "a\x00b", "a\x1bb", shortest=0, required=False)
+
+BAD_CHANGES: list[dict[str, Any]] = [
+    *(operator for operator in OPERATORS if isinstance(operator, dict)),
+    *({"display_name": value} for value in (None, "", "x" * 65, "a\x00b", 5, {"$ne": 1})),
+    *({"image": value} for value in ("", "0" * 63, "Z" * 64, 5)),
+    *({"status": value} for value in (None, "offline", "away", 1)),
+    *({"status_text": value} for value in ("", "x" * 129, "a\nb", 5)),
+    *({"password": "long enough", "old_password": value} for value in (None, "short", 5)),
+    *({"password": value, "old_password": "long enough"} for value in (None, "short", "x" * 129)),
+    *({name: "long enough"} for name in ("password", "old_password", "name", "rev", "deleted")),
+]
+BAD_SETTINGS: list[dict[str, Any]] = [
+    {"large": "x" * (16 << 10)},
+    {"\x00": 1},
+    {"inside": [{"$ref": "users", "$id": 1}]},
+    {"number": 2**64 - 1},
+    functools.reduce(lambda inner, _: {"x": inner}, range(32), {}),
+]
 
 METHODS: dict[str, dict[str, Field]] = {
     "register": {
@@ -76,6 +124,15 @@ METHODS: dict[str, dict[str, Field]] = {
     "logout": {},
     "ping": {},
     "get_user": {"user_id": OPTIONAL_ID, "since": SINCE},
+    "get_users": {"users": Field((dict,), ({"x": -1}, {"x": "1"}, {str(n): 0 for n in range(101)}))},
+    "update_user": {"changes": Field((dict,), tuple(BAD_CHANGES))},
+    "delete_user": {"password": PASSWORD},
+    "get_friends": {"since": SINCE, "anchor": text(64, required=False)},
+    "add_friend": {"user_id": OPTIONAL_ID, "name": replace(NAME, required=False), "nonce": NONCE},
+    "update_friend": {"user_id": ID, "state": Field((str,), ("", "incoming", "blocked_by", "x"))},
+    "delete_friend": {"user_id": ID},
+    "get_settings": {"since": SINCE},
+    "update_settings": {"settings": Field((dict,), tuple(BAD_SETTINGS))},
     "add_server": {
         "name": text(100),
         "image": Field((str,), ("", "x", "../../etc/passwd", "0" * 63, "Z" * 64), required=False),
@@ -98,9 +155,36 @@ METHODS: dict[str, dict[str, Field]] = {
         "name": text(100),
         "category_id": OPTIONAL_ID,
         "description": DESCRIPTION,
-        "position": Field((int, float), (), required=False),
+        "position": POSITION,
+        "roles": OVERWRITES,
         "nonce": NONCE,
     },
+    "update_server": {"server_id": ID, "changes": CHANGES, "if_rev": SINCE},
+    "delete_server": {"server_id": ID},
+    "get_server_channel": {"channel_id": ID, "since": SINCE},
+    "update_channel": {"channel_id": ID, "changes": CHANGES, "if_rev": SINCE},
+    "delete_channel": {"channel_id": ID},
+    "add_category": {"server_id": ID, "name": text(100), "position": POSITION, "nonce": NONCE},
+    "update_category": {"server_id": ID, "category_id": ID, "changes": CHANGES, "if_rev": SINCE},
+    "delete_category": {"server_id": ID, "category_id": ID},
+    "get_server_roles": {"server_id": ID, "user_id": OPTIONAL_ID, "since": SINCE},
+    "add_role": {"server_id": ID, "name": text(100), "color": COLOR, "rules": RULES, "nonce": NONCE},
+    "update_role": {"server_id": ID, "role_id": ID, "changes": CHANGES, "if_rev": SINCE},
+    "delete_role": {"server_id": ID, "role_id": ID},
+    "get_server_members": {
+        "server_id": ID,
+        "amount": whole(1, 101),
+        "anchor": ANCHOR,
+        "filter": FILTER,
+        "since": SINCE,
+    },
+    "update_member": {"server_id": ID, "user_id": ID, "changes": CHANGES, "if_rev": SINCE},
+    "delete_member": {"server_id": ID, "user_id": ID},
+    "get_invites": {"server_id": ID},
+    "delete_invite": {"server_id": ID, "code": CODE},
+    "add_ban": {"server_id": ID, "user_id": ID, "why": text(512, required=False), "nonce": NONCE},
+    "delete_ban": {"server_id": ID, "user_id": ID},
+    "get_bans": {"server_id": ID, "amount": whole(1, 101), "anchor": ANCHOR},
     "add_message": {
         "channel_id": ID,
         "content": CONTENT,
@@ -116,7 +200,42 @@ METHODS: dict[str, dict[str, Field]] = {
     },
     "update_message": {"channel_id": ID, "message_id": whole(1), "content": CONTENT},
     "delete_message": {"channel_id": ID, "message_id": whole(1)},
+    "add_reaction": {"channel_id": ID, "message_id": whole(1), "emoji": EMOJI, "nonce": NONCE},
+    "delete_reaction": {"channel_id": ID, "message_id": whole(1), "emoji": EMOJI},
+    "start_typing": {"channel_id": ID},
+    "get_read_states": {"server_id": OPTIONAL_ID},
+    "update_read_state": {"channel_id": ID, "message_id": whole(1)},
+    "get_direct_channels": {"since": SINCE},
+    "add_direct_channel": {
+        "user_ids": Field((list,), ([], [""], ["x" * 65], [1], [None], [["x"]], ["x"] * 10)),
+        "nonce": NONCE,
+    },
+    "leave_direct_channel": {"channel_id": ID},
 }
+
+IMAGE = Field((str,), ("", "x", "../../etc/passwd", "0" * 63, "Z" * 64), required=False)
+CHANGED: dict[str, dict[str, Field]] = {
+    "update_server": {"name": text(100), "image": IMAGE, "description": DESCRIPTION, "owner_id": ID},
+    "update_channel": {
+        "name": text(100),
+        "description": DESCRIPTION,
+        "category_id": OPTIONAL_ID,
+        "position": replace(POSITION, required=True),
+        "roles": replace(OVERWRITES, required=True),
+    },
+    "update_category": {"name": text(100), "position": replace(POSITION, required=True)},
+    "update_role": {
+        "name": text(100),
+        "color": COLOR,
+        "rules": RULES,
+        "position": replace(POSITION, required=True),
+    },
+    "update_member": {
+        "nick": text(64, "a\nb", required=False),
+        "roles": Field((list,), ([1], [None], ["x"] * 251), fine=([], ["x"])),
+    },
+}
+"""The fields of `changes`; what is required here can't be cleared with null."""
 
 
 def valid(room: Room, method: str) -> dict[str, Any]:
@@ -132,13 +251,27 @@ def valid(room: Room, method: str) -> dict[str, Any]:
         "anchor": 0,
         "direction": False,
         "message_id": 1,
+        "category_id": NOWHERE,
+        "role_id": NOWHERE,
+        "user_id": NOWHERE if method in OF_FRIENDS else room.member_is.id,
+        "code": "no2such3code",
+        "color": "",
+        "rules": [],
+        "changes": {},
+        "emoji": "👍",
+        "user_ids": [room.member_is.id],
+        "state": "friend",
+        "users": {},
+        "settings": {},
     }
     needed = {name for name, field in METHODS[method].items() if field.required or name == "server_id"}
     return {name: values[name] for name in METHODS[method] if name in needed}
 
 
 def stored(system: System) -> dict[str, int]:
-    names = ("users", "sessions", "servers", "channels", "members", "invites", "messages", "journal", "nonces")
+    guilds = ["servers", "channels", "categories", "roles", "members", "invites", "bans"]
+    said = ["messages", "reactions", "reads", "directs"]
+    names = ["users", "sessions", *guilds, *said, "journal", "nonces"]
     return {name: system.db[name].count_documents({}) for name in names}
 
 
@@ -173,6 +306,26 @@ async def test_every_field_is_checked(system: System, people: People, method: st
     assert stored(system) == before
 
 
+@pytest.mark.parametrize("method", CHANGED)
+async def test_every_change_is_checked(system: System, people: People, method: str) -> None:
+    """As any field; and what can't be cleared is not."""
+    room = await people.room()
+    good = valid(room, method)
+    cases = [(name, {name: value}) for name, field in CHANGED[method].items() for value in field.bad()]
+    cases += [(name, {name: 1}) for name in ("unknown", "$set", "", "_id", "rev")]
+    before = stored(system)
+    outcomes = await ask_all(room, [(method, {**good, "changes": changes}) for _, changes in cases])
+    wrong = [
+        (changes, outcome)
+        for (name, changes), outcome in zip(cases, outcomes, strict=True)
+        if not isinstance(outcome, RpcError)
+        or outcome.code != -32602
+        or not any(field.startswith(f"changes.{name}") for field in outcome.fields)
+    ]
+    assert not wrong
+    assert stored(system) == before
+
+
 @pytest.mark.parametrize("frame", ["[]", '[{"server_id": 1}]', '"text"', "5", "null", "true"])
 async def test_params_are_objects(people: People, frame: str) -> None:
     client = await people.connect(await people.anybody())
@@ -186,10 +339,20 @@ ID_FIELDS = [
     (method, name)
     for method, fields in METHODS.items()
     for name in fields
-    if name in {"server_id", "channel_id", "user_id", "invite", "category_id"}
+    if name in {"server_id", "channel_id", "user_id", "invite", "code", "category_id", "role_id"}
 ]
-NOTHING_TO_FIND = {("get_servers", "user_id"), ("leave_server", "server_id")}
-"""With nobody one shares nothing; and what one is not in one has left."""
+NOTHING_TO_FIND = {
+    ("get_servers", "user_id"),
+    ("leave_server", "server_id"),
+    ("leave_direct_channel", "channel_id"),
+    ("delete_category", "category_id"),
+    ("delete_role", "role_id"),
+    ("delete_member", "user_id"),
+    ("delete_ban", "user_id"),
+    ("delete_invite", "code"),
+    ("delete_friend", "user_id"),
+}
+"""With nobody one shares nothing; what one is not in one has left; and what is not there has been deleted."""
 
 
 @pytest.mark.parametrize(("method", "name"), ID_FIELDS)
@@ -218,7 +381,8 @@ async def test_what_one_may_not_see_does_not_exist(people: People, method: str) 
     requests = [{"jsonrpc": "2.0", "id": "x", "method": method, "params": params} for params in (good, missing)]
     foreign, never = [await stranger.exchange(json.dumps(request)) for request in requests]
     assert foreign == never
-    assert (method, "server_id") in NOTHING_TO_FIND or foreign["error"]["data"]["reason"] == "not_found"
+    leaving = method in {"leave_server", "leave_direct_channel"}
+    assert leaving or foreign["error"]["data"]["reason"] == "not_found"
 
 
 async def test_messages_of_another_channel_are_not_found_in_this_one(people: People) -> None:

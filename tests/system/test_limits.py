@@ -8,8 +8,15 @@ from typing import Any
 import psutil
 import pytest
 
+from services.guilds.categories import MAX_CATEGORIES, MAX_CHANNELS
+from services.guilds.channels import MAX_OVERWRITES
+from services.guilds.interest import Interest
+from services.guilds.standing import MAX_ROLES
+from shared.permissions import ALL_RULES
+from shared.protocol.internal import GetServerView
 from tests.client import Client, RpcError
-from tests.rig import People, join, refused
+from tests.replica import call, replica
+from tests.rig import People, Room, System, join, refused
 from tests.view import ask_all, page_of
 
 MIB = 1 << 20
@@ -50,6 +57,37 @@ async def test_a_user_has_at_most_200_servers(people: People) -> None:
     anew = await people.open(1)
     current = (await anew.call("authenticate", token=ann.token))["current"]
     assert len(current) == 201
+
+
+def enlarge(system: System, room: Room) -> None:
+    """As much of everything as a server may have, each with the most bytes that it may have."""
+    face, place = "\U0001f600", {"server_id": room.server_id, "position": -123456789.12345678, "rev": 2**53}
+    rules = sorted(ALL_RULES)
+    roles = [f"{room.server_id[:21]}{number:03}" for number in range(MAX_ROLES - 1)]
+    fields = {**place, "name": face * 100, "color": face * 32, "rules": rules}
+    system.db.roles.insert_many({**fields, "_id": each} for each in roles)
+    titled = {**place, "name": face * 100}
+    categories = [f"{room.server_id[:22]}{number:02}" for number in range(MAX_CATEGORIES)]
+    system.db.categories.insert_many({**titled, "_id": each} for each in categories)
+    each_has = MAX_OVERWRITES // (MAX_CHANNELS - 1)
+    overwrites = [{"role_id": each, "allow": rules[:6], "deny": rules[6:]} for each in roles[: each_has + 1]]
+    channel = {**titled, "description": face * 1000, "category_id": categories[0]}
+    left = MAX_OVERWRITES - each_has * (MAX_CHANNELS - 1)
+    system.db.channels.insert_many(
+        {**channel, "_id": f"{room.server_id[:21]}{number:03}", "roles": overwrites[: each_has + (number < left)]}
+        for number in range(MAX_CHANNELS - 1)
+    )
+
+
+async def test_a_gateway_takes_the_largest_server(system: System, people: People) -> None:
+    """What it asks for of one is a single message of NATS."""
+    room = await people.room()
+    enlarge(system, room)
+    async with replica(system) as other:
+        view = await Interest(other.parts).get_server_view(call(""), GetServerView(server_id=room.server_id))
+    assert (len(view.channels), len(view.roles), len(view.categories)) == (MAX_CHANNELS, MAX_ROLES, MAX_CATEGORIES)
+    assert sum(len(each.channel.roles) for each in view.channels) == MAX_OVERWRITES
+    assert 3 * MIB < len(view.model_dump_json().encode()) < 4 * MIB
 
 
 async def test_replies_that_nobody_reads_do_not_pile_up(people: People) -> None:

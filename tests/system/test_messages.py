@@ -39,6 +39,7 @@ def ids(chunk: dict[str, Any]) -> list[int]:
     return [message["id"] for message in chunk["messages"]]
 
 
+@pytest.mark.protocol("add_message", "message_added")
 async def test_add_message(system: System, people: People) -> None:
     room = await people.room()
     device = await people.connect(room.owner_is, 1)
@@ -154,6 +155,7 @@ async def test_mentions(people: People) -> None:
     assert {room.owner_is.id, room.member_is.id} <= {user["id"] for user in chunk["users"]}
 
 
+@pytest.mark.protocol("update_message", "message_changed")
 async def test_update_message(system: System, people: People) -> None:
     room = await people.room()
     made = await room.member.call("add_message", channel_id=room.channel_id, content="before")
@@ -196,6 +198,7 @@ async def test_edits_at_once_all_count(people: People) -> None:
     assert [event.params["was"] for event in room.member.heard("message_changed")] == list(range(1, 11))
 
 
+@pytest.mark.protocol("delete_message", "message_deleted")
 @pytest.mark.parametrize("by", ["author", "owner"])
 async def test_delete_message(system: System, people: People, by: str) -> None:
     room = await people.room()
@@ -251,6 +254,7 @@ async def long_room(people: People) -> Room:
 LIVE = [number for number in range(1, 121) if number not in {50, 60}]
 
 
+@pytest.mark.protocol("get_message_chunk")
 async def test_pages(long_room: Room) -> None:
     room = long_room
     for newer in (False, True):  # anchor 0: the newest, either direction

@@ -141,6 +141,7 @@ async def test_no_reply_is_older_than_an_event_before_it(people: People) -> None
         for device in [*devices, *came_late]:
             if device.cache.user_id == person.id:
                 await device.equals(view, {})
+                assert device.cache.violations == []
 
 
 async def come_and_go(device: Device, room: Room, times: int) -> None:
@@ -182,6 +183,7 @@ async def test_nothing_is_heard_of_what_one_was_not_told_of(people: People) -> N
     view = await fresh_view(people.system.url(0), room.member_is.token)
     for device in (here, there):
         await device.equals(view, {})
+        assert device.cache.violations == []
 
 
 async def test_who_reads_too_slowly_is_cut_off_and_nobody_else(people: People) -> None:

@@ -30,8 +30,9 @@ async def test_a_bad_login_takes_as_long_for_a_name_nobody_has(careful: People) 
         await refused(client.call("login", name=name, password="not her password"))
         return time.perf_counter() - begun
 
-    known = min([await seconds(ann.name) for _ in range(3)])
-    unknown = min([await seconds("nobody.at_all") for _ in range(3)])
+    # By turns, so that whatever else the machine does slows down both; and of each the best, which it left alone.
+    tries = [(await seconds(ann.name), await seconds("nobody.at_all")) for _ in range(5)]
+    known, unknown = (min(times) for times in zip(*tries, strict=True))
     assert unknown > known / 2
 
 

@@ -25,6 +25,8 @@ from tests.system.world import World
 KINDS = (
     ["say"] * 6
     + ["say_twice", "say_again", "say_many", "edit", "edit", "delete", "read", "rename"]
+    + ["react", "react", "unreact", "direct", "direct", "leave_direct"]
+    + ["befriend", "befriend", "block", "part", "part", "set_settings"]
     + ["add_server", "add_channel", "add_channel", "join", "join", "join", "leave"]
     + ["renew", "go", "go", "go", "come", "come", "come", "prune", "restart"]
 )
@@ -42,6 +44,8 @@ class Machine(RuleBasedStateMachine):
 
     system: System
     directory: Path
+    held: list[Step]
+    """The steps after which everybody agreed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,10 +61,12 @@ class Machine(RuleBasedStateMachine):
     @rule(step=STEPS)
     def one(self, step: Step) -> None:
         self._run(self._world.perform([step]))
+        self.held.append(step)
 
     @rule(steps=st.lists(STEPS, min_size=2, max_size=6))
     def several_at_once(self, steps: list[Step]) -> None:
         self._run(self._world.perform(steps))
+        self.held.extend(steps)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -85,5 +91,7 @@ def test_every_cache_equals_a_fresh_read(affinity: str, make_system: Callable[..
     """With affinity off, and two of each service, what is written to one scope comes from all of them."""
     replicas = dict.fromkeys(SERVICES, 2) if affinity == "off" else {}
     system = make_system(replicas=replicas, env={"*": {"AFFINITY": affinity}}).start()
-    on_this_system = type("OnThisSystem", (Machine,), {"system": system, "directory": tmp_path})
+    held: list[Step] = []
+    on_this_system = type("OnThisSystem", (Machine,), {"system": system, "directory": tmp_path, "held": held})
     run_state_machine_as_test(on_this_system)
+    assert held

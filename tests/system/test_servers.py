@@ -30,6 +30,7 @@ async def nothing_more(client: Client) -> None:
     await client.until(lambda: bool(added(client, made["id"])), "the marker")
 
 
+@pytest.mark.protocol("add_server", "server_added")
 async def test_add_server(system: System, people: People) -> None:
     ann, bob = await people.several("ann", "bob")
     client, device, stranger = await asyncio.gather(
@@ -58,6 +59,7 @@ async def test_add_server(system: System, people: People) -> None:
     await assert_dense(system, f"server:{made['id']}", event.params["scopes"][f"server:{made['id']}"])
 
 
+@pytest.mark.protocol("get_server")
 async def test_get_server(people: People) -> None:
     room = await people.room()
     as_member = await room.member.call("get_server", server_id=room.server_id)
@@ -71,6 +73,7 @@ async def test_get_server(people: People) -> None:
     }
 
 
+@pytest.mark.protocol("get_server")
 async def test_get_server_by_invite(system: System, people: People) -> None:
     room = await people.room()
     invite = await room.member.call("add_invite", server_id=room.server_id)
@@ -97,6 +100,7 @@ async def test_a_look_by_invite_lets_nobody_hear_the_server(people: People) -> N
     assert {event.method for event in stranger.events} == {"server_added"}
 
 
+@pytest.mark.protocol("get_servers")
 async def test_get_servers(people: People) -> None:
     room = await people.room(new=True)
     alone = await room.owner.call("add_server", name="Alone")
@@ -118,6 +122,7 @@ async def test_get_servers_of_a_stranger_shows_nothing(people: People) -> None:
     assert (await stranger.call("get_servers", user_id=room.owner_is.id))["servers"] == []
 
 
+@pytest.mark.protocol("join_server", "server_added")
 async def test_join_server(system: System, people: People) -> None:
     ann, bob = await people.several("ann", "bob")
     owner, here, there = await asyncio.gather(people.connect(ann, 0), people.connect(bob, 0), people.connect(bob, 1))
@@ -184,6 +189,7 @@ async def test_joining_twice_at_once_is_joining_once(system: System, people: Peo
     assert system.db.members.count_documents({"server_id": made["id"]}) == 2
 
 
+@pytest.mark.protocol("leave_server", "server_deleted")
 async def test_leave_server(system: System, people: People) -> None:
     room = await people.room()
     device = await people.connect(room.member_is, 0)
@@ -231,6 +237,7 @@ async def test_the_owner_cannot_leave(people: People) -> None:
     assert (await room.owner.call("get_server", server_id=room.server_id))["num_members"] == 2
 
 
+@pytest.mark.protocol("add_invite")
 async def test_add_invite(system: System, people: People) -> None:
     room = await people.room()
     invite = await room.member.call("add_invite", server_id=room.server_id, max_uses=7, expires_in=3600)
@@ -288,6 +295,7 @@ async def test_a_server_has_at_most_a_hundred_invites(people: People) -> None:
     assert (refusal.code, refusal.reason) == (4090, "conflict")
 
 
+@pytest.mark.protocol("add_channel", "channel_added")
 async def test_add_channel(system: System, people: People) -> None:
     room = await people.room()
     made = await room.owner.call("add_channel", server_id=room.server_id, name="Second", description="Why not")
@@ -322,6 +330,7 @@ async def test_a_channel_goes_into_no_category_that_is_not(people: People) -> No
     assert (await refused(call)).reason == "not_found"
 
 
+@pytest.mark.protocol("get_server_channels")
 async def test_get_server_channels(people: People) -> None:
     room = await people.room()
     for name, position in (("last", 30), ("between", 20), ("after that", 25)):

@@ -14,43 +14,20 @@ from guildwire.cache.messages import MESSAGES
 
 from tests.app import fresh_sight
 from tests.rig import People, Person, System
+from tests.system.acknowledged import Message, Said, Server
 from tests.system.devices import DEVICES, Devices, Step
 from tests.view import View
 
+PAIRS = {
+    ("None", "None"),
+    ("friend", "friend"),
+    ("incoming", "outgoing"),
+    ("blocked", "blocked_by"),
+    ("blocked", "blocked"),
+}
+"""What two users can be to each other."""
+
 MOST_SERVERS, MOST_CHANNELS = 3, 3
-
-
-@dataclass
-class Server:
-    """A server as the acknowledged steps made it."""
-
-    id: str
-    owner: int
-    invite: str
-    members: set[int]
-    channels: list[str]
-
-
-@dataclass
-class Message:
-    """A message as the acknowledged steps made it; `rev` is that of the last of them, `key` channel and id."""
-
-    key: tuple[str, int]
-    author: int
-    content: str
-    rev: int
-    deleted: bool = False
-
-
-@dataclass
-class Said:
-    """A message's nonce, to be used again."""
-
-    user: int
-    channel_id: str
-    content: str
-    nonce: str
-    id: int
 
 
 @dataclass
@@ -67,6 +44,8 @@ class World:
     """Who joins or leaves which server in the steps under way."""
     deleting: set[tuple[str, int]] = field(default_factory=set)
     """The messages that the steps under way would delete."""
+    blocking: set[frozenset[str]] = field(default_factory=set)
+    """Pairs of whom one blocks the other, or would in the steps under way."""
     restarting: bool = False
     """In the steps under way."""
     views: list[View] = field(default_factory=list)
@@ -99,6 +78,10 @@ class World:
         steps = [step for step in map(self.able, steps) if step]
         self.moving = {(self.user(step), self.pick_server(step).id) for step in steps if step.kind in {"join", "leave"}}
         self.restarting = any(step.kind == "restart" for step in steps)
+        self.blocking = {frozenset((self.me(step), self.other(step))) for step in steps if step.kind == "block"}
+        for person, view in zip(self.people, self.views, strict=False):
+            blocked = (known for known, friend in view.snapshot["friends"].items() if friend["state"] == "blocked")
+            self.blocking |= {frozenset((person.id, each)) for each in blocked}
         targets = [self.pick_message(step) for step in steps if step.kind == "delete"]
         self.deleting = {message.key for message in targets if message}
         async with asyncio.timeout(60):
@@ -276,6 +259,43 @@ class World:
             self.expect(step, server, reason, "forbidden")
         message.deleted = message.deleted or (allowed and result is not None)
 
+    async def react(self, step: Step) -> None:
+        await self.change_reaction(step, "add_reaction")
+
+    async def unreact(self, step: Step) -> None:
+        await self.change_reaction(step, "delete_reaction")
+
+    async def change_reaction(self, step: Step, method: str) -> None:
+        """One of a few kinds, so that many meet."""
+        if (message := self.pick_message(step)) is None:
+            return
+        was_deleted, ids = message.deleted, {"channel_id": message.key[0], "message_id": message.key[1]}
+        _, reason = await self.ask(step, method, **ids, emoji="☕🎉👍"[step.target % 3])
+        due = {"not_found"} if was_deleted and method == "add_reaction" else {""}
+        if message.key in self.deleting:
+            due |= {"", "not_found"}
+        self.expect(step, self.server_of(message.key[0]), reason, *due)
+
+    async def direct(self, step: Step) -> None:
+        """Opens a channel with one or both of the others, and mostly writes into it: as far as they share a server."""
+        others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
+        wanted = others if step.target % 3 == 2 else [others[step.target % 3]]
+        made, reason = await self.ask(step, "add_direct_channel", user_ids=wanted, nonce=f"n{next(self.counter)}")
+        assert reason in {"", "forbidden"}
+        if made and step.target % 4:
+            said = {"channel_id": made["id"], "content": step.text or "hi", "nonce": f"n{next(self.counter)}"}
+            _, reason = await self.ask(step, "add_message", **said)
+            due = {"", "not_found"}  # another device of mine may have left it
+            if frozenset((self.me(step), *wanted)) in self.blocking:
+                due.add("forbidden")
+            assert reason in due
+
+    async def leave_direct(self, step: Step) -> None:
+        if not (held := sorted(self.client(step).cache.direct_channels)):
+            return
+        _, reason = await self.ask(step, "leave_direct_channel", channel_id=held[step.target % len(held)])
+        assert not reason
+
     async def read(self, step: Step) -> None:
         """Pages and lists in the middle of it all, with a `since`; the cache takes them as any others."""
         channel_id = self.pick_channel(step)
@@ -298,6 +318,31 @@ class World:
         assert not reason or (reason == "unavailable" and self.restarting)
         self.views.clear()
 
+    async def befriend(self, step: Step) -> None:
+        """Asks or accepts; what else there is between the two may forbid it."""
+        _, reason = await self.ask(step, "add_friend", user_id=self.other(step))
+        assert reason in {"", "conflict", "forbidden"}
+
+    async def block(self, step: Step) -> None:
+        result, _ = await self.ask(step, "update_friend", user_id=self.other(step), state="blocked")
+        assert result["state"] == "blocked"
+
+    async def part(self, step: Step) -> None:
+        result, _ = await self.ask(step, "delete_friend", user_id=self.other(step))
+        assert result == {}
+
+    async def set_settings(self, step: Step) -> None:
+        settings = {"$a.b": [step.text, {"": step.target}]}
+        result, _ = await self.ask(step, "update_settings", settings=settings)
+        assert result["settings"] == settings
+
+    def me(self, step: Step) -> str:
+        return self.people[self.user(step)].id
+
+    def other(self, step: Step) -> str:
+        others = [person.id for number, person in enumerate(self.people) if number != self.user(step)]
+        return others[step.target % len(others)]
+
     # What must hold.
 
     async def check(self) -> None:
@@ -309,8 +354,16 @@ class World:
             self.check_acknowledged(user, view)
         await self.devices.equal(self.views)
 
+    def check_friends(self, user: int) -> None:
+        """What two are to each other fits together."""
+        me, mine = self.people[user].id, self.views[user].snapshot["friends"]
+        for person, view in zip(self.people, self.views, strict=True):
+            pair = (mine.get(person.id, {}).get("state"), view.snapshot["friends"].get(me, {}).get("state"))
+            assert tuple(sorted(map(str, pair))) in PAIRS, f"{me} and {person.id} are {pair}"
+
     def check_acknowledged(self, user: int, view: View) -> None:
         """No less, and no more."""
+        self.check_friends(user)
         for server in self.servers:
             if (user, server.id) in self.moving:  # joined and left at once: either may have been the last
                 server.members.discard(user)
@@ -324,5 +377,6 @@ class World:
         shown = {
             channel: {number: message["content"] for number, message in held.items()}
             for channel, held in view.snapshot["messages"].items()
+            if channel not in view.snapshot["directs"]
         }
         assert shown == standing

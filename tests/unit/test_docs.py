@@ -37,6 +37,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_the_glossary_speaks_of_what_there_is() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert re.findall(r"not\s+there\s+yet|for\s+now", glossary, re.IGNORECASE) == []
+
+
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     entries = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert [int(entry.name[:3]) for entry in entries] == list(range(1, len(entries) + 1))

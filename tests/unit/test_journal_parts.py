@@ -7,7 +7,17 @@ import asyncio
 from shared.journal.entry import Entry, Head, HeadNotice, parse_hint
 from shared.journal.heads import HeadCache, Turns
 from shared.journal.publisher import Repeats
-from shared.scopes import channel_scope, self_scope, server_scope, subject_of, subscription_for, user_scope
+from shared.scopes import (
+    USER_BUCKETS,
+    Scope,
+    channel_scope,
+    self_scope,
+    server_scope,
+    subject_of,
+    subscription_for,
+    user_scope,
+)
+from shared.typing_notice import TypingNotice
 
 ONE, OTHER = server_scope("1"), server_scope("2")
 
@@ -30,24 +40,28 @@ async def test_one_commit_at_a_time_per_scope_and_no_ring_of_waiters() -> None:
 
 async def test_scopes_that_differ_do_not_wait() -> None:
     turns = Turns()
-    async with turns.of([ONE]), asyncio.timeout(1), turns.of([OTHER]):
-        pass
+    async with turns.of([ONE]):
+        assert await _has_its_turn(turns, OTHER)
+        assert not await _has_its_turn(turns, ONE)
 
 
 async def test_a_turn_given_up_while_waiting_blocks_nobody() -> None:
     turns = Turns()
     async with turns.of([ONE]):
-        waiter = asyncio.create_task(_enter(turns))
+        waiter = asyncio.create_task(_has_its_turn(turns, ONE))
         await asyncio.sleep(0)
         waiter.cancel()
         await asyncio.wait([waiter])
-    async with asyncio.timeout(1):
-        await _enter(turns)
+    assert await _has_its_turn(turns, ONE)
 
 
-async def _enter(turns: Turns) -> None:
-    async with turns.of([ONE]):
-        pass
+async def _has_its_turn(turns: Turns, scope: Scope) -> bool:
+    """Whether it comes soon: nobody lets go of another one meanwhile."""
+    try:
+        async with asyncio.timeout(0.2), turns.of([scope]):
+            return True
+    except TimeoutError:
+        return False
 
 
 def test_the_head_cache_forgets_the_least_used() -> None:
@@ -101,11 +115,19 @@ def test_a_hint_reads_back_as_the_entry_it_was() -> None:
     assert parse_hint(entry.hint("e")) == (entry, "e")
     notice = HeadNotice(channel_scope("c", "s"), 3)
     assert parse_hint(notice.hint("e")) == (notice, "e")
+    for typing in (
+        TypingNotice(channel_scope("c", "s"), "u", perm_rev=9),
+        TypingNotice(channel_scope("d", ""), "u", people=["u", "v"]),
+    ):
+        assert parse_hint(typing.hint("e")) == (typing, "e")
 
 
 def test_one_subscription_hears_all_channels_of_a_server() -> None:
     assert subscription_for(channel_scope("a", "s")) == subscription_for(channel_scope("b", "s")) == "ev.channel.s.*"
     assert subject_of(channel_scope("a", "s")) == "ev.channel.s.a"
-    assert subscription_for(channel_scope("a", "")) == subject_of(channel_scope("a", "")) == "ev.channel.direct.a"
+    direct = subject_of(channel_scope("a", ""))
+    assert direct.startswith("ev.channel.d")
+    assert direct.rsplit(".", 1)[0] + ".*" == subscription_for(channel_scope("a", ""))
+    assert len({subscription_for(channel_scope(f"{number}", "")) for number in range(100_000)}) == USER_BUCKETS
     assert subject_of(user_scope("u")).rsplit(".", 1)[0] + ".*" == subscription_for(user_scope("u"))
     assert subject_of(self_scope("u")) == "ev.self.u"

@@ -13,6 +13,10 @@ from shared.permissions import (
     Overwrite,
     ServerRights,
     channel_rules,
+    lacking,
+    lowest_position,
+    overwritten,
+    rank,
     roles_with_access,
     server_rules,
 )
@@ -91,3 +95,44 @@ def test_without_view_channel_nothing_else_counts() -> None:
 def test_roles_with_access_are_those_whose_holders_see_it() -> None:
     overwrites = {"everyone": deny(VIEW_CHANNEL), "helper": allow(VIEW_CHANNEL)}
     assert roles_with_access(SERVER, overwrites) == ["admin", "helper"]
+
+
+POSITIONS = {"everyone": 0.0, "mute": -1.0, "helper": 2.0, "admin": 2.0}
+
+
+def test_rank_is_that_of_the_highest_role_ties_by_id() -> None:
+    assert rank(SERVER, member(), POSITIONS) == (0.0, "everyone")
+    assert rank(SERVER, member("mute"), POSITIONS) == (0.0, "everyone")
+    assert rank(SERVER, member("helper", "admin"), POSITIONS) == (2.0, "helper")
+    assert rank(SERVER, member("deleted"), POSITIONS) == (0.0, "everyone")
+
+
+def test_the_owner_outranks_all_and_administrator_gives_no_rank() -> None:
+    owner = rank(SERVER, MemberRights("owner", NOTHING), POSITIONS)
+    assert owner > rank(SERVER, member("admin", "helper"), {**POSITIONS, "helper": 1e9})
+    assert rank(SERVER, member("admin"), POSITIONS) < rank(SERVER, member("helper"), POSITIONS)
+
+
+def test_a_new_role_is_always_the_lowest_above_everyone() -> None:
+    positions = [0.0, -3.0]
+    assert lowest_position(positions) == 1
+    for _ in range(300):
+        made = lowest_position(positions)
+        assert 0 < made < min((each for each in positions if each > 0), default=2)
+        positions.append(made)
+    assert lowest_position([5e-324]) > 0  # there is nothing below: it ties
+
+
+def test_one_gives_what_one_has() -> None:
+    assert lacking(frozenset({"kick_members"}), ["kick_members", "kick_members"]) == []
+    assert lacking(frozenset(), ["b", "a"]) == ["a", "b"]
+
+
+def test_what_an_overwrite_changes_is_what_one_must_have() -> None:
+    before = {"helper": allow("send_messages"), "mute": deny("send_messages", "add_reactions")}
+    assert overwritten(before, before) == NOTHING
+    assert overwritten(before, {}) == {"send_messages", "add_reactions"}
+    assert overwritten(before, {**before, "mute": deny("add_reactions")}) == {"send_messages"}
+    assert overwritten({}, {"everyone": deny(VIEW_CHANNEL)}) == {VIEW_CHANNEL}
+    moved = {"helper": deny("send_messages"), "mute": before["mute"]}
+    assert overwritten(before, moved) == {"send_messages"}

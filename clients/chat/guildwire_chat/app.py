@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from guildwire_chat.chat import Chat
 from guildwire_chat.dialogs import Confirm
 from guildwire_chat.login import Login
+from guildwire_chat.reading import Reading
 from guildwire_chat.store import Store
 
 SAVE_EVERY = 30.0
@@ -32,16 +33,19 @@ class ChatApp(App[None]):
     .hint { color: $text-muted; }
     .buttons { height: auto; margin-top: 1; }
     .buttons Button { margin-right: 2; }
-    Login, Ask, Confirm, Show { align: center middle; }
+    Login, Ask, Confirm, Show, Friends, Roles { align: center middle; }
     Input { border: round $primary-darken-2; background: transparent; }
     Input:focus { border: round $primary; }
+    #friends, #roles { height: auto; max-height: 16; border: none; background: transparent; margin: 1 0; }
     #problem { color: $warning; margin-top: 1; }
     #write { border-title-color: $warning; }
     #rooms { width: 26; border-right: solid $primary-darken-2; background: $surface; scrollbar-size-vertical: 1; }
     #title { height: 1; padding: 0 1; background: $surface; }
+    #title.wraps { height: auto; max-height: 3; }
     #messages { height: 1fr; border: none; padding: 0 1; background: $background; scrollbar-size-vertical: 1; }
     #messages > .option-list--option-disabled { text-style: none; }
     #below { height: 1; padding: 0 1; color: $warning; display: none; }
+    #typing { height: 1; padding: 0 1; color: $text-muted; text-style: italic; }
     #members { width: 26; height: 1fr; padding: 0 1; border-left: solid $primary-darken-2; background: $surface; }
     .-narrow #rooms { width: 20; }
     .-narrow #members { display: none; }
@@ -55,6 +59,7 @@ class ChatApp(App[None]):
         self.store = store
         self.client = Client(self.urls, cache=store.load_cache())
         self.outbox = Outbox(self.client)
+        self.reading = Reading(self.client.cache)
 
     async def on_mount(self) -> None:
         self.set_interval(SAVE_EVERY, self.save)
@@ -65,6 +70,7 @@ class ChatApp(App[None]):
             self.push_screen(self._login())
 
     def on_login_done(self) -> None:
+        self.reading.clear()
         user = self.client.cache.users.get(self.client.cache.user_id)
         self.store.token, self.store.name = self.client.token, user["name"] if user else ""
         self.store.save()

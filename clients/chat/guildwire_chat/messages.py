@@ -15,7 +15,8 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from guildwire_chat.wording import day, message_line, outgoing_line
+from guildwire_chat.lines import Lines
+from guildwire_chat.wording import day
 
 TURN = timedelta(minutes=5)
 NEAR_THE_TOP = 3
@@ -30,7 +31,7 @@ class Row:
     what: Entity | Outgoing | None = None
 
 
-def rows_of(messages: Sequence[Entity], outgoing: Sequence[Outgoing], names: dict[str, str], me: str) -> list[Row]:
+def rows_of(messages: Sequence[Entity], outgoing: Sequence[Outgoing], lines: Lines) -> list[Row]:
     """Messages in their order, one turn under one head, a line where a new day begins."""
     rows: list[Row] = []
     before: tuple[str, datetime] | None = None
@@ -40,14 +41,12 @@ def rows_of(messages: Sequence[Entity], outgoing: Sequence[Outgoing], names: dic
             rows.append(Row(f"day-{made.date()}-{message['id']}", Content.styled(f"── {day(made)} ──", "dim")))
             before = None
         heads = before is None or before[0] != message["author_id"] or made - before[1] > TURN
-        name = names.get(message["author_id"], "someone")
-        prompt = message_line(message, name=name, mine=message["author_id"] == me, heads=heads)
-        rows.append(Row(f"m-{message['id']}", prompt, message))
+        rows.append(Row(f"m-{message['id']}", lines.message(message, heads=heads), message))
         before = (message["author_id"], made)
     for each in outgoing:
-        heads = before is None or before[0] != me or each.made_at - before[1] > TURN
-        rows.append(Row(f"o-{each.nonce}", outgoing_line(each, name=names.get(me, "you"), heads=heads), each))
-        before = (me, each.made_at)
+        heads = before is None or before[0] != lines.me or each.made_at - before[1] > TURN
+        rows.append(Row(f"o-{each.nonce}", lines.outgoing(each, heads=heads), each))
+        before = (lines.me, each.made_at)
     return rows
 
 
@@ -57,7 +56,8 @@ class MessageList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "act('edit')", "Edit"),
         Binding("d", "act('delete')", "Delete"),
-        Binding("r", "act('retry')", "Try again"),
+        Binding("r", "act('reply')", "Reply"),
+        Binding("plus,a", "act('react')", "React", key_display="+"),
         Binding("escape", "leave", "Back to writing"),
     ]
 

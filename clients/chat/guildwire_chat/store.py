@@ -25,8 +25,6 @@ class Store:
         self.token: str = state.get("token", "")
         self.name: str = state.get("name", "")
         self.channel_id: str = state.get("channel_id", "")
-        self.seen: dict[str, int] = state.get("seen", {})
-        """Up to which message each channel was read here."""
 
     def load_cache(self) -> Cache:
         return Cache.load(self._folder / "cache.json")
@@ -37,7 +35,7 @@ class Store:
 
     def save(self) -> None:
         self._make()
-        state = {"token": self.token, "name": self.name, "channel_id": self.channel_id, "seen": self.seen}
+        state = {"token": self.token, "name": self.name, "channel_id": self.channel_id}
         new = self._folder / "state.json.new"
         new.touch(mode=0o600)
         new.write_text(json.dumps(state), encoding="utf-8")

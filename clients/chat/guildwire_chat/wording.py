@@ -5,8 +5,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 
-from guildwire import GuildwireError, InvalidParams, Outgoing, Phase, State
-from guildwire.cache.entities import Entity
+from guildwire import GuildwireError, InvalidParams, Phase, State
 from textual.content import Content
 
 _KEPT = frozenset("\n\u200c\u200d")
@@ -27,31 +26,6 @@ def clock(moment: datetime) -> str:
 
 def day(moment: datetime) -> str:
     return moment.astimezone().strftime("%A, %-d %B %Y")
-
-
-def message_line(message: Entity, *, name: str, mine: bool, heads: bool) -> Content:
-    """A message; `heads`: who and when stand above it, for it begins a new turn."""
-    body = Content(safe(message["content"]))
-    if message["edited_date"]:
-        body += Content.styled(" (edited)", "dim")
-    return _below_head(body, name, datetime.fromisoformat(message["created_date"]), mine=mine) if heads else body
-
-
-def outgoing_line(outgoing: Outgoing, *, name: str, heads: bool) -> Content:
-    """Not acknowledged yet: it must not look as if others had it."""
-    if outgoing.problem:
-        body = Content.assemble(
-            (safe(outgoing.content), "strike"),
-            (f"\n✗ not sent: {outgoing.problem} (r: try again, d: drop it)", "$error"),
-        )
-    else:
-        body = Content.assemble((safe(outgoing.content), "dim italic"), ("  … sending", "$warning"))
-    return _below_head(body, name, outgoing.made_at, mine=True) if heads else body
-
-
-def _below_head(body: Content, name: str, moment: datetime, *, mine: bool) -> Content:
-    head = Content.assemble((safe(name), "bold $success" if mine else "bold $accent"), (f"  {clock(moment)}", "dim"))
-    return head + Content("\n") + body
 
 
 def status(state: State, waiting: int) -> Content:

@@ -17,8 +17,12 @@ What = Literal[
     "role",
     "member",
     "user",
+    "friend",
+    "settings",
     "message",
     "page",
+    "direct",
+    "read",
     "outgoing",
     "typing",
 ]

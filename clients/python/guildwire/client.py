@@ -6,10 +6,10 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from guildwire import images
 from guildwire.backoff import Backoff
 from guildwire.cache.cache import Cache
 from guildwire.changes import Change, Changes
@@ -135,8 +135,7 @@ class Client(Loading):
     async def _stop(self) -> None:
         if self._running is not None:
             self._running.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._running
+            await asyncio.gather(self._running, return_exceptions=True)
             self._running = None
 
     # What it is doing.
@@ -181,6 +180,27 @@ class Client(Loading):
                 if not _is_repeatable(method, given):
                     raise
                 await _pause(backoff.next(), deadline, error)
+
+    async def upload_image(self, data: bytes) -> str:
+        """What to name as a server's or one's own `image`. PNG, JPEG, WebP or GIF, at most 1 MiB.
+
+        Repeated where that may help: the same file always has the same name. Raises InvalidParams if it is refused.
+        """
+        deadline = asyncio.get_running_loop().time() + self.patience
+        backoff = Backoff(first=0.2, most=5.0)
+        while True:
+            if not self.token:
+                raise LoggedOut(self._why_logged_out)
+            try:
+                return await images.upload(self._link.url, self.token, data)
+            except RateLimited as error:
+                await _pause(error.retry_after + backoff.next(), deadline, error)
+            except (Unavailable, Disconnected) as error:
+                await _pause(backoff.next(), deadline, error)
+
+    def image_url(self, image: str, size: Literal[64, 128, 256, 512] = 512) -> str:
+        """Where anybody can see it, with sides of at most `size`; what is there never changes."""
+        return images.url_of(self._link.url, image, size)
 
     async def _connection(self, deadline: float) -> Connection:
         left = deadline - asyncio.get_running_loop().time()

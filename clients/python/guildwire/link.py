@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from guildwire.cache.cache import Cache, Claim
 from guildwire.errors import Disconnected, InvalidParams, LoggedOut, Refused, Unauthenticated
 from guildwire.refresher import Refresher
 from guildwire.state import Phase, Status
-from guildwire.wire import Connection, OnEvent, OnReply
+from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
 
 TOKEN_REFUSED, SESSION_ENDED, ABUSE = 4001, 4002, 4009
 AUTHENTICATE_LATE, TOO_SLOW = 4003, 4008
@@ -29,10 +30,14 @@ CATCH_UP_SECONDS = 10.0
 FINISH_SECONDS = 2.0
 """For the replies still under way when it is time to leave a node."""
 
-LONGEST_NOTICE = 60.0
+LONGEST_NOTICE = 300.0
+MOVE_LEAD = 0.1
+"""Of the notice: so much before its end, at most, another node is looked for; and never more than"""
+MOVE_LEAD_MOST = 1.0
+
 FORGOTTEN_AT_ONCE = 100
 
-Opener = Callable[[str, OnEvent, OnReply], Awaitable[Connection]]
+Opener = Callable[[str, OnEvent, OnReply, OnRequest], Awaitable[Connection]]
 """Opens a connection to a URL, as `Connection.open` does."""
 
 _log = logging.getLogger("guildwire")
@@ -50,6 +55,8 @@ class Link:
         self._backoff = Backoff(places=len(self._urls))
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._next: Connection | None = None
+        """Open to another node, not authenticated yet: two at once would tell the cache everything twice."""
         self._replays = 0
         """Claims whose missed events are still to come; each ends with a `resumed`."""
         self._all_replayed = asyncio.Event()
@@ -78,24 +85,27 @@ class Link:
         try:
             while True:
                 why = await self._live_once(token)
-                await self._wait(why)
+                if self._next is None:
+                    await self._wait(why)
         finally:
+            if self._next is not None:
+                await self._next.close()
             refreshing.cancel()
-            with suppress(asyncio.CancelledError):
-                await refreshing
+            await asyncio.wait({refreshing})
 
     # One connection.
 
     async def _live_once(self, token: str) -> str:
         """Connects and stays; returns why it ended, as a sentence."""
-        self._status.enter(Phase.CONNECTING, url=self.url)
+        self._disconnected()
         self._leave_at = None
         self._expect_replays(0)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        connection: Connection | None = None
+        connection, self._next = self._next, None
         try:
-            connection = await self._open(self.url, self._on_event, self._on_reply)
+            if connection is None:
+                connection = await self._connect(self.url)
             await self._enter(connection, token)
             await connection.closed()
         except Unauthenticated as error:
@@ -104,7 +114,7 @@ class Link:
             self._backoff_after(connection, lasted=False)
             return str(error)
         finally:
-            self.connection = None
+            self._disconnected()
             self._cache.disconnected()
             if connection is not None:
                 await self._end(connection)
@@ -134,7 +144,7 @@ class Link:
             for claim in claims[1:] if resumes else ():
                 await self._resume_more(connection, claim)
             await self._catch_up(connection)
-            if connection.is_open and not self._is_leaving():
+            if self.connection is connection and connection.is_open:
                 self._status.enter(Phase.ONLINE, url=self.url)
         self._refresher.wake()
 
@@ -178,6 +188,11 @@ class Link:
 
     # Between two of them.
 
+    def _disconnected(self, why: str = "") -> None:
+        """Both at once: who waits for a connection waits for a phase that has one."""
+        self.connection = None
+        self._status.enter(Phase.CONNECTING, url=self.url, why=why)
+
     def _backoff_after(self, connection: Connection | None, *, lasted: bool) -> None:
         """What the way it ended says about the next try; raises LoggedOut where there is none."""
         code = connection.close_code if connection is not None else None
@@ -187,7 +202,7 @@ class Link:
             self._backoff.reset()
         if code == ABUSE:
             self._backoff.at_least(ROUNDS_AFTER_ABUSE)
-        if code not in SAME_NODE_AGAIN:
+        if code not in SAME_NODE_AGAIN and self._next is None:
             self.next_url()
 
     async def _wait(self, why: str) -> None:
@@ -210,22 +225,36 @@ class Link:
         return self._leave_at is not None
 
     def _told_to_leave(self, after: float) -> None:
-        """Each connection of a node that drains gets its own delay."""
+        """Each connection of a node that drains gets its own delay, at whose end the node closes it."""
         if self._leave_at is None:
             self._leave_at = asyncio.get_running_loop().time() + after
-            self._leaving = asyncio.create_task(self._leave(after))
+            lead = random.uniform(0.5, 1) * min(after * MOVE_LEAD, MOVE_LEAD_MOST)  # noqa: S311 - spreads load
+            self._leaving = asyncio.create_task(self._leave(after - lead))
 
     async def _leave(self, after: float) -> None:
+        """Opens another first, if it can; is cancelled when the node is quicker."""
         await asyncio.sleep(after)
         connection = self.connection
         if connection is None:
             return
-        self.connection = None  # new requests wait for the next one
-        self._status.enter(Phase.CONNECTING, url=self.url, why="The node is going away.")
+        await self._open_elsewhere()
+        self._disconnected("The node is going away.")  # new requests wait for the next one
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
                 await connection.idle()
         await connection.close()
+
+    async def _open_elsewhere(self) -> None:
+        """The node that is left comes last: behind its URL there may be others."""
+        for step in range(1, len(self._urls) + 1):
+            at = self._at + step
+            with suppress(Disconnected):
+                self._next = await self._connect(self._urls[at % len(self._urls)])
+                self._at = at
+                return
+
+    async def _connect(self, url: str) -> Connection:
+        return await self._open(url, self._on_event, self._on_reply, lambda: self._cache.reads.news)
 
     # What comes.
 
@@ -237,7 +266,7 @@ class Link:
         else:
             self._cache.event(name, params)
 
-    def _on_reply(self, method: str, params: Mapping[str, Any], result: Any) -> None:
+    def _on_reply(self, method: str, params: Mapping[str, Any], result: Any, asked: int) -> None:
         """In the order in which things came: the events right behind a reply build on it."""
         match method:
             case "authenticate":
@@ -245,7 +274,7 @@ class Link:
             case "resume":
                 self._cache.settled(result, Claim(params["scopes"], params.get("members", [])))
             case _:
-                self._cache.reply(method, params, result)
+                self._cache.reply(method, params, result, asked)
                 self._forget_surplus()
 
     def _forget_surplus(self) -> None:

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from guildwire.cache.cache import PAGE, USERS_PER_REQUEST, Cache
+from guildwire.cache.directs import DIRECTS
 from guildwire.cache.entities import Entity
+from guildwire.cache.friends import FRIENDS
 from guildwire.cache.guilds import SERVERS
 from guildwire.cache.messages import MESSAGES
+from guildwire.cache.own_settings import SETTINGS
 from guildwire.cache.positions import Trust
+from guildwire.cache.reads import READS
 from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER, CachedServer, channel_scope, server_scope
 from guildwire.errors import GuildwireError, MethodNotFound
 from guildwire.methods import Methods
@@ -57,7 +61,7 @@ class Loading(Methods):
             raise Unsettled("Not a member any more, or not yet.")
 
     async def load_messages(self, channel_id: str, amount: int = PAGE) -> list[Entity]:
-        """The newest messages, of a channel whose server is loaded."""
+        """The newest messages, of a channel whose server is loaded, or of a direct one when those are."""
         page = {"channel_id": channel_id, "amount": min(amount, LARGEST_PAGE), "anchor": 0, "direction": False}
         await self._load(channel_scope(channel_id), MESSAGES, "get_message_chunk", page)
         if not self.cache.pages(channel_id).live_end:
@@ -84,6 +88,17 @@ class Loading(Methods):
             await self.call("get_message_chunk", {"channel_id": channel_id, **page})
         return self.cache.pages(channel_id).before(before, amount)
 
+    async def load_direct_channels(self) -> Mapping[str, Entity]:
+        """Which direct channels I have open; their messages can be loaded from then on."""
+        await self._load(self.cache.self_scope, DIRECTS, "get_direct_channels", {})
+        return self.cache.direct_channels
+
+    async def load_read_states(self) -> None:
+        """How far I have read, in all channels."""
+        known = self.cache.positions.part(self.cache.self_scope, READS)
+        if known is None or known.trust is not Trust.LIVE:
+            await self.call("get_read_states", {})
+
     async def load_members(self, server_id: str) -> CachedServer:
         """All members of a server; from then on their coming and going is heard."""
         server = self.cache.servers[server_id]
@@ -100,6 +115,22 @@ class Loading(Methods):
             changed = await self.call("get_server_members", {**params, "since": first["rev"]})
             server.all_members = not changed["full"] or changed["next_anchor"] is None
         raise Unsettled("The members kept changing.")
+
+    async def load_friends(self) -> Mapping[str, Entity]:
+        """Friends, requests and blocks, by the other's id; the users are among the cache's users."""
+        await self._load(self.cache.self_scope, FRIENDS, "get_friends", {})
+        for _ in range(TRIES):
+            if self.cache.friends.complete:
+                return self.cache.friends.all
+            page = await self.call("get_friends", {})
+            while page["next_anchor"] is not None:
+                page = await self.call("get_friends", {"anchor": page["next_anchor"]})
+        raise Unsettled("The list of friends kept changing.")
+
+    async def load_settings(self) -> Mapping[str, Any]:
+        """The settings that all my devices share."""
+        await self._load(self.cache.self_scope, SETTINGS, "get_settings", {})
+        return self.cache.settings.value
 
     async def load_users(self, user_ids: Iterable[str]) -> None:
         """Those of these users that the cache does not have."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from guildwire.backoff import Backoff
 from guildwire.cache.cache import Ask, Cache
+from guildwire.cache.reads import READS
 from guildwire.errors import Disconnected, NotFound, RateLimited, Refused, Unavailable
 
 AT_ONCE = 4
 RELIST_WITHIN = 2.0
-"""Seconds: all who see a channel move ask for the new order; not all in the same moment."""
+"""Seconds: all who see a channel move ask for the new order; not all in the same moment.
+
+So do all whom a deletion leaves in doubt of their read states; what else comes into doubt meanwhile costs nothing more.
+"""
 
 
 class Refresher:
@@ -32,6 +37,8 @@ class Refresher:
         self._backoff = Backoff()
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._progress = asyncio.Event()
+        self._awaited = asyncio.Event()
+        """Set while somebody waits until it is caught up."""
 
     def wake(self) -> None:
         self._woken.set()
@@ -48,14 +55,21 @@ class Refresher:
 
     async def caught_up(self) -> None:
         """Waits until nothing that the app shows is stale."""
-        self.wake()
-        while self._is_behind():
-            self._progress.clear()
-            await self._progress.wait()
+        self._awaited.set()
+        try:
+            self.wake()
+            while self._is_behind():
+                self._progress.clear()
+                await self._progress.wait()
+        finally:
+            self._awaited.clear()
 
     def _is_behind(self) -> bool:
         shown = {self._cache.self_scope, *self._focus()}
-        return any(ask.scope in shown and "since" in ask.params for ask in self._cache.stale(self._focus()))
+        return any(
+            ask.scope in shown and ("since" in ask.params or ask.part == READS)
+            for ask in self._cache.stale(self._focus())
+        )
 
     async def _work_off(self) -> None:
         """The list as it is now; whoever wakes us meanwhile gets a new one made."""
@@ -87,7 +101,7 @@ class Refresher:
     async def _try(self, ask: Ask) -> bool:
         """Whether it has to be tried once more."""
         if "since" not in ask.params and ask.part != "user":
-            await asyncio.sleep(random.uniform(0, RELIST_WITHIN))  # noqa: S311 - spreads load
+            await self._linger(ask)
         try:
             await self._ask(ask.method, ask.params)
         except RateLimited as error:
@@ -104,3 +118,13 @@ class Refresher:
             return False
         await asyncio.sleep(self._backoff.next())
         return True
+
+    async def _linger(self, ask: Ask) -> None:
+        """A moment of its own for each client; read states are not kept from somebody who waits for them."""
+        seconds = random.uniform(0, RELIST_WITHIN)  # noqa: S311 - spreads load
+        if ask.part != READS:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._awaited.wait()

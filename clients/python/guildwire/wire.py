@@ -7,7 +7,6 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -28,7 +27,9 @@ BAD_DATA = 1007
 
 Params = Mapping[str, Any]
 OnEvent = Callable[[str, Params], None]
-OnReply = Callable[[str, Params, Any], None]
+OnReply = Callable[[str, Params, Any, int], None]
+OnRequest = Callable[[], int]
+"""What it returns as a request is sent, is given back with the reply."""
 
 _log = logging.getLogger("guildwire")
 
@@ -37,6 +38,7 @@ _log = logging.getLogger("guildwire")
 class _Request:
     method: str
     params: Params
+    asked: int
     answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -48,10 +50,12 @@ class Connection:
         socket: ClientConnection,
         on_event: OnEvent,
         on_reply: OnReply,
+        on_request: OnRequest,
     ) -> None:
         self._socket = socket
         self._on_event = on_event
         self._on_reply = on_reply
+        self._on_request = on_request
         self._ids = itertools.count(1)
         self._requests: dict[int, _Request] = {}
         self.broken = False
@@ -63,7 +67,8 @@ class Connection:
         cls,
         url: str,
         on_event: OnEvent = lambda _name, _params: None,
-        on_reply: OnReply = lambda _method, _params, _result: None,
+        on_reply: OnReply = lambda _method, _params, _result, _asked: None,
+        on_request: OnRequest = lambda: 0,
     ) -> Self:
         """Raises Disconnected if nobody answers there."""
         try:
@@ -78,16 +83,17 @@ class Connection:
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
             raise Disconnected(f"{urlsplit(url).netloc}: {_obstacle(error)}") from error
-        return cls(socket, on_event, on_reply)
+        return cls(socket, on_event, on_reply, on_request)
 
     async def request(self, method: str, params: Params | None = None) -> Any:
         """Raises Refused, or Disconnected when the connection ends first."""
         number = next(self._ids)
-        request = self._requests[number] = _Request(method, params or {})
+        request = self._requests[number] = _Request(method, params or {}, self._on_request())
         frame = {"jsonrpc": "2.0", "id": number, "method": method, "params": request.params}
         try:
             await self._socket.send(json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
-            return await asyncio.wait_for(asyncio.shield(request.answer), REPLY_SECONDS)
+            async with asyncio.timeout(REPLY_SECONDS):
+                return await request.answer
         except ConnectionClosed:
             raise Disconnected(self.end) from None
         except TimeoutError:
@@ -114,8 +120,7 @@ class Connection:
 
     async def close(self) -> None:
         await self._socket.close()
-        with suppress(asyncio.CancelledError):
-            await self._reader
+        await asyncio.wait({self._reader})
 
     # Reading.
 
@@ -147,7 +152,7 @@ class Connection:
         if "error" in element:
             request.answer.set_exception(refusal(element["error"]))
         else:
-            self._on_reply(request.method, request.params, element["result"])
+            self._on_reply(request.method, request.params, element["result"], request.asked)
             request.answer.set_result(element["result"])
 
     @property

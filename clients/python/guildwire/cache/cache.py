@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from guildwire.cache import disk
+from guildwire.cache.directs import DIRECTS, Directs
 from guildwire.cache.entities import Entity
+from guildwire.cache.friends import FRIENDS, Friends
 from guildwire.cache.guilds import SERVERS, Guilds
 from guildwire.cache.messages import MESSAGES, Messages
+from guildwire.cache.own_settings import SETTINGS, OwnSettings
 from guildwire.cache.pages import Pages
 from guildwire.cache.positions import Positions, Trust
+from guildwire.cache.reads import READS, Reads
 from guildwire.cache.servers import CHANNELS, MEMBERS, ROLES, SERVER, CachedServer, channel_scope, server_scope
 from guildwire.cache.users import MOST_USERS, Users, user_scope
 from guildwire.changes import Board, Change
@@ -56,7 +60,11 @@ class Cache:
         self.positions = Positions()
         self.users = Users(self.positions, self.board.post, most_users)
         self.guilds = Guilds(self.positions, self.users, self.board.post, self._drop_pages, self._begin_pages)
-        self.messages = Messages(self.positions, self.users, self.board.post, self._is_listed)
+        self.directs = Directs(self.positions, self.users, self.board.post, self._drop_pages, self._begin_pages)
+        self.reads = Reads(self.positions, self.board.post)
+        self.messages = Messages(self.positions, self.users, self.board.post, self._is_listed, self.reads)
+        self.friends = Friends(self.positions, self.users, self.board.post)
+        self.settings = OwnSettings(self.positions, self.board.post)
         self._events = self._handlers()
 
     def _handlers(self) -> dict[str, Handler]:
@@ -69,6 +77,11 @@ class Cache:
         handlers: dict[str, Handler] = {name: getattr(self.guilds, name) for name in named}
         for name in ("message_added", "message_changed", "message_deleted"):
             handlers[name] = getattr(self.messages, name)
+        for name in ("direct_channel_added", "direct_channel_deleted"):
+            handlers[name] = getattr(self.directs, name)
+        for name in ("friend_added", "friend_changed", "friend_deleted"):
+            handlers[name] = getattr(self.friends, name)
+        handlers |= {"read_changed": self.reads.read_changed, "settings_changed": self.settings.change}
         return {**handlers, "user_changed": self.users.change}
 
     # On disk.
@@ -93,8 +106,12 @@ class Cache:
         """All of it is void: another database, or another user."""
         self.positions.reset()
         self.guilds.clear()
+        self.directs.clear()
+        self.reads.clear()
         self.messages.clear()
         self.users.clear()
+        self.friends.clear()
+        self.settings.clear()
         self.board.post(Change("cache", "deleted"))
 
     # Reading.
@@ -113,6 +130,15 @@ class Cache:
     def channel(self, channel_id: str) -> Entity | None:
         server = self.guilds.servers.get(self.guilds.server_of.get(channel_id, ""))
         return server.channels.get(channel_id) if server else None
+
+    @property
+    def direct_channels(self) -> Mapping[str, Entity]:
+        """`{id, user_ids, last_message_id, rev}` by id."""
+        return self.directs.channels
+
+    def read_state(self, channel_id: str) -> Entity | None:
+        """`{read_id, mentions, last_message_id}`, where the read states were loaded."""
+        return self.reads.states.get(channel_id)
 
     def pages(self, channel_id: str) -> Pages:
         """The channel's known messages; an empty one if there are none."""
@@ -134,7 +160,7 @@ class Cache:
         return known is not None and known.trust is Trust.LIVE
 
     def _is_listed(self, channel_id: str) -> bool:
-        return channel_id in self.guilds.server_of
+        return channel_id in self.guilds.server_of or channel_id in self.directs.channels
 
     # A connection's life.
 
@@ -176,10 +202,11 @@ class Cache:
         if (self.user_id, self.epoch) != (user_id, epoch):
             if self.user_id:
                 self.clear()
-            self.user_id, self.epoch, self.users.me = user_id, epoch, user_id
+            self.user_id, self.epoch, self.users.me, self.reads.me = user_id, epoch, user_id, user_id
         for scope, rev in result["current"].items():
             self.positions.begin(scope, claim.scopes.get(scope, rev))
         self.users.take(result["user"])
+        self.reads.came_back(self.reads.scopes - set(self.positions.scopes()))
         self.settled(result, claim)
 
     def settled(self, result: Params, claim: Claim) -> None:
@@ -187,6 +214,7 @@ class Cache:
         for scope in result["gone"]:
             self._drop(scope)
         self.positions.settle(claim.scopes, result["current"])
+        self.reads.came_back(claim.scopes.keys() - result["current"].keys())
 
     def _drop(self, scope: str) -> None:
         kind, _, identity = scope.partition(":")
@@ -195,11 +223,13 @@ class Cache:
                 self.guilds.drop_server(identity)
             case "channel":
                 self.guilds.drop_channel(identity)
+                self.directs.drop(identity)
             case "user":
                 self.users.drop(identity)
 
     def _drop_pages(self, channel_id: str) -> None:
         self.messages.drop(channel_id)
+        self.reads.drop(channel_id)
 
     def _begin_pages(self, channel_id: str) -> None:
         self.messages.begin(channel_id)
@@ -219,22 +249,22 @@ class Cache:
         self.positions.heard(scope, rev)
         if (handler := self._events.get(name)) is not None:
             handler(scope, rev, params)
+        if name in _NEW_CHANNELS:
+            self.reads.doubt()
         if not params.get("more"):
             self.positions.passed(scope, rev)
 
-    def reply(self, method: str, params: Params, result: Any) -> bool:
-        """The result of a request. False: it came too late to be used, and may be asked for again."""
+    def reply(self, method: str, params: Params, result: Any, asked: int | None = None) -> bool:
+        """`asked`: `reads.news` at the request, else as now. False: it came too late, and may be asked for again."""
         if method.startswith("get_"):
-            return self._read(method, params, result)
-        self._wrote(method, params, result)
+            return self._read(method, params, result, asked)
+        self._wrote(method, params, result, asked)
         return True
 
-    def _read(self, method: str, params: Params, result: Params) -> bool:
+    def _read(self, method: str, params: Params, result: Params, asked: int | None) -> bool:
         scope = self._scope_read(method, params)
         if scope is not None and "rev" in result and self.positions.too_old(scope, result["rev"]):
             return False
-        foreign = params.get("user_id") not in (None, self.user_id)
-        server = self.guilds.servers.get(params.get("server_id", ""))
         match method:
             case "get_message_chunk":
                 self.messages.read(params, result)
@@ -245,18 +275,33 @@ class Cache:
                 self.users.confirm(params["users"])
             case "get_server_channel":
                 self.guilds.read_channel(params, result)
-            case "get_servers" if not foreign:
-                self.guilds.listed(self.self_scope, result)
-            case _ if server is not None and not foreign:
-                self.guilds.read(method, server, params, result)
+            case _ if params.get("user_id") in (None, self.user_id):
+                self._read_own(method, params, result, asked)
         return True
+
+    def _read_own(self, method: str, params: Params, result: Params, asked: int | None) -> None:
+        """What I have: my lists, and my servers as I see them."""
+        server = self.guilds.servers.get(params.get("server_id", ""))
+        match method:
+            case "get_direct_channels":
+                self.directs.read(self.self_scope, result)
+            case "get_read_states":
+                self.reads.read(self.self_scope, params, result, asked)
+            case "get_friends":
+                self.friends.read(self.self_scope, params, result)
+            case "get_settings":
+                self.settings.read(self.self_scope, result)
+            case "get_servers":
+                self.guilds.listed(self.self_scope, result)
+            case _ if server is not None:
+                self.guilds.read(method, server, params, result)
 
     def _scope_read(self, method: str, params: Params) -> str | None:
         if method == "get_message_chunk":
             return channel_scope(params["channel_id"])
         if method.startswith("get_server") and "server_id" in params:
             return server_scope(params["server_id"])
-        return self.self_scope if method == "get_servers" else None
+        return self.self_scope if method in _OF_SELF else None
 
     def _read_user(self, user_id: str, result: Params) -> None:
         if result["full"]:
@@ -265,21 +310,26 @@ class Cache:
         self.users.take_all(result["updated"])
         self.users.confirm([user_id])
 
-    def _wrote(self, method: str, params: Params, result: Any) -> None:
+    def _wrote(self, method: str, params: Params, result: Any, asked: int | None) -> None:
         verb, _, what = method.partition("_")
         if verb not in {"add", "update"}:
             return
         match what:
             case "message":
                 self.messages.wrote(result)
+            case "direct_channel":
+                self.directs.wrote(self.self_scope, result)
+            case "read_state":
+                self.reads.wrote(result, asked)
             case "user":
                 self.users.take(result)
-            case "server" if verb == "update":
-                self.guilds.wrote(what, server_scope(result["id"]), result)
-            case "channel":
-                self.guilds.wrote(what, server_scope(result["server_id"]), result)
-            case "category" | "role" | "member" if "server_id" in params:
-                self.guilds.wrote(what, server_scope(params["server_id"]), result)
+            case "friend":
+                self.friends.wrote(self.self_scope, result)
+            case "settings":
+                self.settings.wrote(self.self_scope, result)
+            case "server" | "channel" | "category" | "role" | "member" if method != "add_server":
+                server_id = params.get("server_id") or result["server_id"]
+                self.guilds.wrote(what, server_scope(server_id), result)
 
     # What to ask again.
 
@@ -322,8 +372,10 @@ class Cache:
 def _ask(scope: str, part: str, since: int | None) -> Ask:
     identity = scope.partition(":")[2]
     params: dict[str, Any] = {} if since is None else {"since": since}
-    if part == SERVERS:
-        return Ask("get_servers", params, scope, part)
+    if part == READS:
+        return Ask("get_read_states", {}, scope, part)
+    if part in _OWN_METHODS:
+        return Ask(_OWN_METHODS[part], params, scope, part)
     if part == MESSAGES:
         page = {"channel_id": identity, "amount": PAGE, "anchor": 0, "direction": False}
         return Ask("get_message_chunk", {**page, **params}, scope, part)
@@ -332,6 +384,14 @@ def _ask(scope: str, part: str, since: int | None) -> Ask:
     return Ask(_METHODS[part], {"server_id": identity, **params}, scope, part)
 
 
+_NEW_CHANNELS = frozenset({"server_added", "channel_added", "direct_channel_added"})
+_OWN_METHODS = {
+    SERVERS: "get_servers",
+    FRIENDS: "get_friends",
+    SETTINGS: "get_settings",
+    DIRECTS: "get_direct_channels",
+}
+_OF_SELF = frozenset({*_OWN_METHODS.values(), "get_read_states"})
 _METHODS = {
     SERVER: "get_server",
     CHANNELS: "get_server_channels",

@@ -14,7 +14,7 @@ from guildwire.cache.servers import CachedServer
 if TYPE_CHECKING:
     from guildwire.cache.cache import Cache
 
-VERSION = 1
+VERSION = 3
 MESSAGES_KEPT = 1_000
 """Of each channel, the newest."""
 
@@ -32,12 +32,16 @@ def dump(cache: Cache) -> Document:
         "servers": [_server(server) for server in cache.guilds.servers.values()],
         "pages": {channel_id: _pages(pages) for channel_id, pages in cache.messages.pages.items()},
         "users": list(cache.users.all().values()),
+        "directs": list(cache.directs.channels.values()),
+        "reads": cache.reads.states,
+        "friends": {"list": list(cache.friends.all.values()), "complete": cache.friends.complete},
+        "settings": cache.settings.value,
     }
 
 
 def restore(cache: Cache, document: Document) -> None:
     """Into an empty cache. None of it is trusted before the server has been told how far it is."""
-    cache.user_id = cache.users.me = document["user_id"]
+    cache.user_id = cache.users.me = cache.reads.me = document["user_id"]
     cache.epoch = document["epoch"]
     for saved in document["servers"]:
         server = CachedServer(**saved)
@@ -47,6 +51,12 @@ def restore(cache: Cache, document: Document) -> None:
     for channel_id, saved in document["pages"].items():
         cache.messages.pages[channel_id] = _restored(saved)
     cache.users.take_all(document["users"])
+    cache.directs.channels.update((saved["id"], saved) for saved in document["directs"])
+    cache.reads.states.update(document["reads"])
+    friends = document.get("friends", {"list": [], "complete": False})
+    cache.friends.all.update({friend["user_id"]: friend for friend in friends["list"]})
+    cache.friends.complete = friends["complete"]
+    cache.settings.value = document.get("settings", {})
     for scope, name, rev in document["parts"]:
         cache.positions.load(scope, name, rev)
     cache.positions.disconnect()

@@ -9,6 +9,7 @@ from typing import Any
 from guildwire.cache.entities import Entity, Outcome, change
 from guildwire.cache.pages import Pages
 from guildwire.cache.positions import Positions, Trust
+from guildwire.cache.reads import Reads
 from guildwire.cache.servers import channel_scope
 from guildwire.cache.users import Users
 from guildwire.changes import Action, Change
@@ -30,11 +31,13 @@ class Messages:
         users: Users,
         tell: Callable[[Change], None],
         listed: Callable[[str], bool],
+        reads: Reads,
     ) -> None:
         self._positions = positions
         self._users = users
         self._tell = tell
         self._listed = listed
+        self._reads = reads
         self.pages: dict[str, Pages] = {}
         self._nonces: OrderedDict[str, int] = OrderedDict()
 
@@ -70,6 +73,7 @@ class Messages:
         channel_id = message["channel_id"]
         if not self._listed(channel_id):
             return
+        self._reads.message_added(message)
         if self._positions.part(scope, MESSAGES) is None:
             self._positions.load(scope, MESSAGES, rev)
         elif not self._positions.takes(scope, MESSAGES, rev):
@@ -80,6 +84,8 @@ class Messages:
             self._told("added", message["id"], channel_id)
 
     def message_changed(self, scope: str, rev: int, params: Params) -> None:
+        if params["changes"].keys() & {"mentions", "mentions_everyone"}:
+            self._reads.names_changed(scope.partition(":")[2], params["message_id"])
         pages = self._takes(scope, rev)
         mine = pages.messages.get(params["message_id"]) if pages is not None else None
         if pages is None or mine is None:
@@ -95,9 +101,11 @@ class Messages:
             self._told("changed", params["message_id"], mine["channel_id"])
 
     def message_deleted(self, scope: str, rev: int, params: Params) -> None:
-        pages = self._takes(scope, rev)
-        if pages is not None and (mine := pages.messages.pop(params["message_id"], None)) is not None:
-            self._told("deleted", params["message_id"], mine["channel_id"])
+        pages, channel_id, number = self._takes(scope, rev), scope.partition(":")[2], params["message_id"]
+        mine = pages.messages.pop(number, None) if pages is not None else None
+        self._reads.message_gone(channel_id, number, mine)
+        if mine is not None:
+            self._told("deleted", number, channel_id)
 
     def _takes(self, scope: str, rev: int) -> Pages | None:
         return self.pages.get(scope.partition(":")[2]) if self._positions.takes(scope, MESSAGES, rev) else None

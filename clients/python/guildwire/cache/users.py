@@ -38,11 +38,15 @@ class Users:
     def take(self, user: Mapping[str, Any]) -> None:
         """A whole user: from now on this connection is told of them."""
         user_id = user["id"]
+        scope = user_scope(user_id)
         mine = self._users.get(user_id)
         if replaces(mine, user):
             entity = {name: value for name, value in user.items() if name != "full"}
             self._users[user_id] = entity
-            self._positions.load(user_scope(user_id), PART, user["rev"])
+            self._positions.load(scope, PART, user["rev"])
+            if self._positions.too_old(scope, user["rev"]):
+                # Out of an event of another scope, as of then; what changed since could not be applied when it came.
+                self._positions.doubt(scope, PART, user["rev"])
             if entity != mine:
                 self._tell(Change("user", "added" if mine is None else "changed", user_id))
         self._users.move_to_end(user_id)

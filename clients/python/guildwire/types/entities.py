@@ -5,7 +5,7 @@ Made by generate.py from the server's contracts: don't edit. Dates are RFC 3339 
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class User(TypedDict):
@@ -95,6 +95,54 @@ class Pong(TypedDict):
     time: int
 
 
+class Friend(TypedDict):
+    """How a user stands to me: `incoming` asked me, `outgoing` I asked, `blocked` by me, `blocked_by` them."""
+
+    user: User
+    state: Literal["friend", "incoming", "outgoing", "blocked", "blocked_by"]
+    rev: int
+
+
+class FriendList(TypedDict):
+    """`next_anchor` is null unless the list is larger than one reply may be."""
+
+    rev: int
+    full: Literal[True]
+    friends: list[Friend]
+    next_anchor: str | None
+
+
+class FriendsDelta(TypedDict):
+    """Those that came or changed, and the users who are none any more."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Friend]
+    deleted: list[str]
+
+
+class FullSettings(TypedDict):
+    settings: dict[str, Any]
+    rev: int
+    full: Literal[True]
+
+
+class Settings(TypedDict):
+    """`settings` is what the client last gave, or `{}`."""
+
+    settings: dict[str, Any]
+    rev: int
+
+
+class SettingsDelta(TypedDict):
+    """The settings, if they changed."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Settings]
+    deleted: list[str]
+
+
 class Me(TypedDict):
     """My own membership."""
 
@@ -158,6 +206,121 @@ class ServerDelta(TypedDict):
     deleted: list[str]
 
 
+class Category(TypedDict):
+    id: str
+    name: str
+    position: float
+    rev: int
+
+
+class ChannelListing(TypedDict):
+    id: str
+    name: str
+
+
+class CategoryListing(TypedDict):
+    """A category with its channels in order; those without one stand first, under `id: null`."""
+
+    id: str | None
+    name: str | None
+    position: float | None
+    channels: list[ChannelListing]
+
+
+class ServerChannels(TypedDict):
+    rev: int
+    full: Literal[True]
+    categories: list[CategoryListing]
+
+
+class ChannelPlace(TypedDict):
+    """A channel as a list of them shows it, with where it stands."""
+
+    id: str
+    name: str
+    category_id: str | None
+    position: float
+    rev: int
+
+
+class ServerChannelsDelta(TypedDict):
+    """`updated` channels and `categories`; `deleted` holds ids of both kinds."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[ChannelPlace]
+    deleted: list[str]
+    categories: list[Category]
+
+
+class Overwrite(TypedDict):
+    role_id: str
+    allow: list[str]
+    deny: list[str]
+
+
+class FullChannel(TypedDict):
+    id: str
+    server_id: str
+    name: str
+    description: str | None
+    category_id: str | None
+    position: float
+    roles: list[Overwrite]
+    roles_with_access: list[str]
+    last_message_id: int
+    rev: int
+    full: Literal[True]
+
+
+class Channel(TypedDict):
+    id: str
+    server_id: str
+    name: str
+    description: str | None
+    category_id: str | None
+    position: float
+    roles: list[Overwrite]
+    roles_with_access: list[str]
+    last_message_id: int
+    rev: int
+
+
+class ChannelDelta(TypedDict):
+    """The channel, if it changed."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Channel]
+    deleted: list[str]
+
+
+class Role(TypedDict):
+    id: str
+    name: str
+    color: str
+    rules: list[str]
+    position: float
+    rev: int
+
+
+class Roles(TypedDict):
+    """In the order of position and id."""
+
+    rev: int
+    full: Literal[True]
+    roles: list[Role]
+
+
+class RolesDelta(TypedDict):
+    """Roles that came or changed, and those that are gone."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[Role]
+    deleted: list[str]
+
+
 class Member(TypedDict):
     user: User
     roles: list[str]
@@ -194,70 +357,30 @@ class Invite(TypedDict):
     expires_date: str | None
 
 
-class ChannelListing(TypedDict):
-    id: str
-    name: str
+class Invites(TypedDict):
+    """Those that can still be used."""
 
-
-class CategoryListing(TypedDict):
-    """A category with its channels in order; those without one stand first, under `id: null`."""
-
-    id: str | None
-    name: str | None
-    position: float | None
-    channels: list[ChannelListing]
-
-
-class ServerChannels(TypedDict):
     rev: int
     full: Literal[True]
-    categories: list[CategoryListing]
+    invites: list[Invite]
 
 
-class ChannelPlace(TypedDict):
-    """A channel as a list of them shows it, with where it stands."""
+class Ban(TypedDict):
+    """`by` is who banned."""
 
-    id: str
-    name: str
-    category_id: str | None
-    position: float
-    rev: int
-
-
-class CategoryPlace(TypedDict):
-    id: str
-    name: str
-    position: float
-    rev: int
+    user: User
+    why: str | None
+    by: str
+    date: str
 
 
-class ServerChannelsDelta(TypedDict):
-    """`updated` channels and `categories`; `deleted` holds ids of both kinds."""
+class Bans(TypedDict):
+    """The newest first. `next_anchor` is null on the last page."""
 
     rev: int
-    full: Literal[False]
-    updated: list[ChannelPlace]
-    deleted: list[str]
-    categories: list[CategoryPlace]
-
-
-class Overwrite(TypedDict):
-    role_id: str
-    allow: list[str]
-    deny: list[str]
-
-
-class Channel(TypedDict):
-    id: str
-    server_id: str
-    name: str
-    description: str | None
-    category_id: str | None
-    position: float
-    roles: list[Overwrite]
-    roles_with_access: list[str]
-    last_message_id: int
-    rev: int
+    full: Literal[True]
+    bans: list[Ban]
+    next_anchor: str | None
 
 
 class Reaction(TypedDict):
@@ -307,10 +430,52 @@ class MessagesDelta(TypedDict):
     users: list[User]
 
 
-class Role(TypedDict):
-    id: str
-    name: str
-    color: str
-    rules: list[str]
-    position: float
+class ReadState(TypedDict):
+    """`mentions` counts the messages above `read_id` that name you, up to 1,000.
+
+    `server_id` is null for a direct channel.
+    """
+
+    channel_id: str
+    server_id: str | None
+    read_id: int
+    last_message_id: int
+    mentions: int
+
+
+class ReadStates(TypedDict):
     rev: int
+    full: Literal[True]
+    read_states: list[ReadState]
+
+
+class DirectChannel(TypedDict):
+    """`users` are all who are in it, you too; `rev` counts in your own `self`."""
+
+    id: str
+    users: list[User]
+    last_message_id: int
+    rev: int
+
+
+class DirectChannels(TypedDict):
+    rev: int
+    full: Literal[True]
+    channels: list[DirectChannel]
+
+
+class DirectChannelsDelta(TypedDict):
+    """Those that were opened, or whose users changed, and those that you left."""
+
+    rev: int
+    full: Literal[False]
+    updated: list[DirectChannel]
+    deleted: list[str]
+
+
+class ReactionMade(TypedDict):
+    """Who added a reaction (`on`), or took it back."""
+
+    emoji: str
+    user_id: str
+    on: bool

@@ -1,0 +1,1 @@
+"""Tests of the whole system from outside, over the wire."""
