@@ -106,14 +106,21 @@ class App:
         await self.client.online(PATIENCE)
         while self._is_behind(view) or snapshot(self.cache) != view.snapshot:
             if time.monotonic() > deadline:
-                assert snapshot(self.cache) == view.snapshot
-                raise AssertionError(f"behind: {self._is_behind(view)}; stale: {self.cache.stale()}")
+                raise AssertionError(self._apart_from(view))
             if not self.cache.stale():
                 await self.load()
             await asyncio.sleep(0.01)
         assert self.recording.broken_rules() == []
         ahead = {scope: rev for scope, rev in view.revs.items() if (self.cache.positions.rev(scope) or 0) > rev}
         assert not ahead, f"heard more than the database has: {ahead}"
+
+    def _apart_from(self, view: View) -> str:
+        """In few lines: what differs, and what the client knows of how far it has come."""
+        differing = list(differences(snapshot(self.cache), view.snapshot))[:20]
+        lacking = [load.__name__ for load, *_ in self._lacking()]
+        told = [(name, params["scope"], params["rev"]) for name, params in self.recording.traffic.told[-20:]]
+        state = f"behind: {self._is_behind(view)}\nstale: {self.cache.stale()}\nlacking: {lacking}\nlast told: {told}"
+        return "\n".join(["the cache is not what a fresh read shows", *differing, state])
 
     def _is_behind(self, view: View) -> dict[str, str]:
         """Of a server not everything is heard, so its head is no measure."""
@@ -143,6 +150,16 @@ def snapshot(cache: Cache) -> Snapshot:
         "friends": {user_id: as_friend(friend) for user_id, friend in cache.friends.all.items()},
         "settings": dict(cache.settings.value),
     }
+
+
+def differences(here: Any, there: Any, path: str = "") -> Iterator[str]:
+    """Where two nested mappings differ, each as one line."""
+    if not (isinstance(here, Mapping) and isinstance(there, Mapping)):
+        if here != there:
+            yield f"{path}: {here!r} here, {there!r} there"
+        return
+    for key in sorted({*here, *there}, key=str):
+        yield from differences(here.get(key, "nothing"), there.get(key, "nothing"), f"{path}/{key}")
 
 
 def _shown(cache: Cache) -> set[str]:
