@@ -16,7 +16,16 @@ from typing import Any, Final
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo import DeleteOne, IndexModel, InsertOne, ReadPreference, ReturnDocument, UpdateOne, WriteConcern
+from pymongo import (
+    DeleteMany,
+    DeleteOne,
+    IndexModel,
+    InsertOne,
+    ReadPreference,
+    ReturnDocument,
+    UpdateOne,
+    WriteConcern,
+)
 from pymongo.errors import (
     ConnectionFailure,
     ExecutionTimeout,
@@ -365,6 +374,13 @@ class Store:
             session = await self._client.start_session(snapshot=True)
         async with session:
             yield Snapshot(self, session)
+
+    async def delete(self, collection: str, deletes: Sequence[DeleteAll]) -> int:
+        """Outside of any transaction; each in the order of the index it uses. Returns how many documents there were."""
+        with translated():
+            each = [DeleteMany(delete.filter) for delete in deletes]
+            result = await self[collection].bulk_write(each, ordered=False)
+        return result.deleted_count
 
     async def documents(self, stages: list[Document], limit: int) -> list[Document]:
         """An aggregation that starts from `$documents` instead of a collection."""

@@ -117,9 +117,12 @@ class Journal:
         group = await self._first_of_their_nonces(group)
         scopes = list(dict.fromkeys(waiting.append.scope for waiting in group))
         async with self._turns.of(scopes):
-            heads = await self._known_heads(scopes)
+            remembered = self._heads.known(scopes)
+            read = await read_heads(self._store, [scope.name for scope in scopes if scope not in remembered])
+            heads = {scope: remembered.get(scope) or read[scope.name] for scope in scopes}
             documents = await look_up(self._store, [each for waiting in group for each in waiting.append.reads])
             staged, outcomes = self._stage(group, heads, documents)
+            staged.requires.extend(_still_there(scope, head) for scope, head in remembered.items())
             async with self._store.transaction() as transaction:
                 await self._commit(transaction, staged)
         for waiting, outcome in outcomes:
@@ -162,11 +165,6 @@ class Journal:
             if waiting.origin.nonce in used:
                 waiting.fail(LostRace())
         return [waiting for waiting in group if not waiting.origin.nonce or waiting.origin.nonce not in used]
-
-    async def _known_heads(self, scopes: Sequence[Scope]) -> dict[Scope, Head]:
-        known = {scope: head for scope in scopes if (head := self._heads.get(scope)) is not None}
-        read = await read_heads(self._store, [scope.name for scope in scopes if scope not in known])
-        return {scope: known.get(scope) or read[scope.name] for scope in scopes}
 
     async def _commit(self, transaction: Transaction, staged: Staged) -> None:
         if not staged.entries and not staged.writes:
@@ -212,3 +210,11 @@ class Journal:
         document = {"service": self._service, "entries": [[entry.scope.name, entry.rev] for entry in entries]}
         await transaction.apply([Insert("outbox", document)])
         return document["_id"]
+
+
+def _still_there(scope: Scope, head: Head) -> Requirement:
+    """Of a remembered head. Others may have gone on since; once what came next is pruned, its revision is free again.
+
+    The pruner takes a scope's entries from the oldest on: while the head's own is there, so is what came next.
+    """
+    return Requirement("journal", {"scope": scope.name, "rev": head.rev})

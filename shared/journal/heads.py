@@ -15,18 +15,20 @@ class HeadCache:
     """Heads known from this process's own commits.
 
     A head advances only on a confirmed commit, and after any failure it is forgotten and read again: the unique
-    index alone would accept revision 9 after 2.
+    index alone would accept revision 9 after 2. And it would accept 3 after 2 once more when 3 is pruned: who remembers
+    a head must make sure that its entry is still there.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._heads: OrderedDict[str, Head] = OrderedDict()
 
-    def get(self, scope: Scope) -> Head | None:
-        head = self._heads.get(scope.name)
-        if head is not None:
+    def known(self, scopes: Iterable[Scope]) -> dict[Scope, Head]:
+        """Of these scopes the remembered ones."""
+        known = {scope: head for scope in scopes if (head := self._heads.get(scope.name)) is not None}
+        for scope in known:
             self._heads.move_to_end(scope.name)
-        return head
+        return known
 
     def confirmed(self, scope: Scope, head: Head) -> None:
         self._heads[scope.name] = head

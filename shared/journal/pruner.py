@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.errors import LostRace, Unavailable
 from shared.journal.reader import read_heads
-from shared.store import Store, moment_id, translated
+from shared.store import DeleteAll, Document, Store, moment_id, translated
 from shared.telemetry import PRUNED, logger
 
 _BATCH = 200
@@ -49,9 +50,18 @@ class Pruner:
             if not entries:
                 return
             heads = await read_heads(self._store, sorted({entry["scope"] for entry in entries}))
-            spent = [entry["_id"] for entry in entries if entry["rev"] < heads[entry["scope"]].rev]
+            spent = [entry for entry in entries if entry["rev"] < heads[entry["scope"]].rev]
             if spent:
-                with translated():
-                    await self._store["journal"].delete_many({"_id": {"$in": spent}})
-                PRUNED.inc(len(spent))
+                await self._remove(spent)
             done = entries[-1]["_id"]
+
+    async def _remove(self, spent: Sequence[Document]) -> None:
+        """Each of them and what came before it in its scope: so what stays is never without its next.
+
+        Writers rely on that. In the order of time alone, by clocks that differ, a later entry could go first.
+        """
+        last: dict[str, int] = {}
+        for entry in spent:
+            last[entry["scope"]] = max(entry["rev"], last.get(entry["scope"], 0))
+        up_to = [DeleteAll("journal", {"scope": scope, "rev": {"$lte": rev}}) for scope, rev in last.items()]
+        PRUNED.inc(await self._store.delete("journal", up_to))

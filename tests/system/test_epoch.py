@@ -47,6 +47,23 @@ async def test_what_is_pruned_is_asked_for_in_full_and_the_head_stays(short_live
         await people.close()
 
 
+async def test_a_revision_that_was_pruned_is_not_given_out_again(short_lived: System) -> None:
+    """Presence and guilds take turns in a `self` scope: neither may go on from where it was itself last."""
+    people = People(short_lived)
+    try:
+        ann = await people.register("ann")
+        client, other = await people.connect(ann), await people.connect(ann)
+        assert (await client.call("update_settings", settings={"n": 1}))["rev"] == 1
+        for name in ("Tea house", "Coffee house"):
+            await client.call("add_server", name=name)
+        own = {"scope": f"self:{ann.id}"}
+        await eventually(lambda: short_lived.db.journal.count_documents(own) == 1, "pruned but for its last", 15)
+        assert (await client.call("update_settings", settings={"n": 2}))["rev"] == 4
+        assert (await other.event("settings_changed", settings={"n": 2})).rev == 4
+    finally:
+        await people.close()
+
+
 async def test_another_epoch_closes_every_socket_and_nothing_is_remembered(mongod: Mongod, tmp_path: Path) -> None:
     with System(tmp_path, mongod) as system:
         people = People(system)

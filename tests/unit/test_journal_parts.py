@@ -68,17 +68,17 @@ def test_the_head_cache_forgets_the_least_used() -> None:
     cache = HeadCache(2)
     cache.confirmed(ONE, Head(1))
     cache.confirmed(OTHER, Head(2))
-    assert cache.get(ONE) == Head(1)
+    assert cache.known([ONE]) == {ONE: Head(1)}
     cache.confirmed(server_scope("3"), Head(3))
-    assert cache.get(OTHER) is None
-    assert cache.get(ONE) == Head(1)
+    assert cache.known([OTHER]) == {}
+    assert cache.known([ONE]) == {ONE: Head(1)}
 
 
 def test_a_doubted_head_is_unknown() -> None:
     cache = HeadCache(2)
     cache.confirmed(ONE, Head(1))
     cache.doubt([ONE])
-    assert cache.get(ONE) is None
+    assert cache.known([ONE]) == {}
 
 
 def test_a_head_is_said_again_after_one_and_four_seconds_of_quiet() -> None:
