@@ -254,9 +254,11 @@ class Snapshot:
 class Transaction(Snapshot):
     """One MongoDB transaction: reads of one snapshot, then writes, then `commit`."""
 
-    async def insert(self, collection: str, documents: Sequence[Document]) -> None:
+    async def insert(self, collection: str, documents: Sequence[Document]) -> list[Any]:
+        """Returns their ids."""
         with translated():
-            await self._store[collection].insert_many(documents, session=self._session)
+            inserted = await self._store[collection].insert_many(documents, session=self._session)
+        return inserted.inserted_ids
 
     async def apply(self, writes: Sequence[Write]) -> None:
         """The writes; raises LostRace when an update found nothing.

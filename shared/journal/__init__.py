@@ -9,10 +9,10 @@ adds one entry to one scope.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
@@ -30,7 +30,7 @@ from shared.journal.reader import head_within, look_up, read_heads
 from shared.journal.sweeper import Sweeper
 from shared.scopes import Scope
 from shared.settings import Settings
-from shared.store import Document, Filter, Insert, Store, Transaction, translated
+from shared.store import Document, Insert, Store, Transaction, translated
 from shared.telemetry import COMMITS, ENTRIES
 
 __all__ = ["Append", "Change", "Entry", "Head", "Journal", "Lookup", "Origin", "Requirement", "Written"]
@@ -122,7 +122,7 @@ class Journal:
             heads = {scope: remembered.get(scope) or read[scope.name] for scope in scopes}
             documents = await look_up(self._store, [each for waiting in group for each in waiting.append.reads])
             staged, outcomes = self._stage(group, heads, documents)
-            staged.requires.extend(_still_there(scope, head) for scope, head in remembered.items())
+            staged.requires.extend(_still_there(remembered.values()))
             async with self._store.transaction() as transaction:
                 await self._commit(transaction, staged)
         for waiting, outcome in outcomes:
@@ -174,34 +174,34 @@ class Journal:
         # Until the commit is confirmed nothing is known of these heads: whatever fails below, they are read again.
         self._heads.doubt(scopes)
         with COMMITS.time():
-            await self._insert_entries(transaction, staged.entries)
+            entry_ids = await self._insert_entries(transaction, staged.entries)
             await self._check(transaction, [self._same_history(), *staged.requires])
             await transaction.apply(staged.writes)
             outbox_id = await self._note_in_outbox(transaction, staged.entries)
             await transaction.commit()
-        for entry in staged.entries:
-            self._heads.confirmed(entry.scope, Head(entry.rev, entry.last_id))
+        for entry, entry_id in zip(staged.entries, entry_ids, strict=True):
+            self._heads.confirmed(entry.scope, Head(entry.rev, entry.last_id, entry_id))
             ENTRIES.labels(kind=entry.scope.kind).inc()
         if hints and await self._publisher.publish(hints):
             self._publisher.settle(outbox_id)
 
-    async def _insert_entries(self, transaction: Transaction, entries: list[Entry]) -> None:
-        """The first statement, so that a lost race shows at once."""
-        if entries:
-            await transaction.insert("journal", [entry.document() for entry in entries])
+    async def _insert_entries(self, transaction: Transaction, entries: list[Entry]) -> list[Any]:
+        """Their ids. The first statement, so that a lost race shows at once."""
+        return await transaction.insert("journal", [entry.document() for entry in entries]) if entries else []
 
     def _same_history(self) -> Requirement:
         """Remembered heads must be of the history that is being written."""
         return Requirement("meta", {"_id": "epoch", "value": self._epoch.value})
 
     async def _check(self, transaction: Transaction, requires: Sequence[Requirement]) -> None:
-        """One query for all requirements; each names one document by its id, and differently."""
-        wanted: dict[str, dict[bytes, Filter]] = {}
+        """One query for all requirements; those that differ name different documents."""
+        wanted: dict[str, dict[bytes, Requirement]] = {}
         for requirement in requires:
-            key = orjson.dumps(requirement.filter, option=orjson.OPT_SORT_KEYS)
-            wanted.setdefault(requirement.collection, {})[key] = requirement.filter
-        found = await transaction.count({collection: list(filters.values()) for collection, filters in wanted.items()})
-        if found < sum(map(len, wanted.values())):
+            key = orjson.dumps(requirement.filter, option=orjson.OPT_SORT_KEYS, default=str)
+            wanted.setdefault(requirement.collection, {})[key] = requirement
+        filters = {name: [each.filter for each in different.values()] for name, different in wanted.items()}
+        due = sum(each.documents for different in wanted.values() for each in different.values())
+        if await transaction.count(filters) < due:
             raise LostRace
 
     async def _note_in_outbox(self, transaction: Transaction, entries: list[Entry]) -> object:
@@ -212,9 +212,10 @@ class Journal:
         return document["_id"]
 
 
-def _still_there(scope: Scope, head: Head) -> Requirement:
-    """Of a remembered head. Others may have gone on since; once what came next is pruned, its revision is free again.
+def _still_there(remembered: Collection[Head]) -> list[Requirement]:
+    """Others may have gone on from a remembered head; once what came next is pruned, its revision is free again.
 
     The pruner takes a scope's entries from the oldest on: while the head's own is there, so is what came next.
     """
-    return Requirement("journal", {"scope": scope.name, "rev": head.rev})
+    ids = [head.entry_id for head in remembered]
+    return [Requirement("journal", {"_id": {"$in": ids}}, len(ids))] if ids else []

@@ -124,10 +124,11 @@ class Written(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A document that must still be as it was judged; matching nothing, the append has lost a race."""
+    """A document, or several, that must still be as judged; where it matches fewer, the append has lost a race."""
 
     collection: str
     filter: Filter
+    documents: int = 1
 
 
 @dataclass(frozen=True, slots=True)

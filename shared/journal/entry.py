@@ -83,11 +83,13 @@ class Lookup:
 class Head:
     """Where a scope stands. `rev` 0: it never had an entry.
 
-    `documents` are those that an append `reads`, as they are just before it; None for one that does not exist.
+    `entry_id` is in the journal the id of its entry, known of a remembered head. `documents` are those that an append
+    `reads`, as they are just before it; None for one that does not exist.
     """
 
     rev: int = 0
     last_id: int = 0
+    entry_id: Any = field(default=None, compare=False)
     documents: Mapping[Lookup, dict[str, Any] | None] = field(default_factory=dict, compare=False)
 
 

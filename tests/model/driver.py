@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from pymongo import DeleteOne, InsertOne, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect
+from pymongo.results import InsertManyResult
 
 from tests.model.database import Database, Document, Transaction, labelled
 from tests.model.world import World
@@ -194,12 +195,13 @@ class Collection:
 
         return Cursor(self._driver, count)
 
-    async def insert_many(self, documents: Sequence[Document], *, session: Session) -> None:
-        def insert() -> None:
+    async def insert_many(self, documents: Sequence[Document], *, session: Session) -> InsertManyResult:
+        def insert() -> InsertManyResult:
             for document in documents:
                 self._database.insert(session.now(), self._name, document)
+            return InsertManyResult([document["_id"] for document in documents], acknowledged=True)
 
-        await self._driver.call(f"insert into {self._name}", insert)
+        return await self._driver.call(f"insert into {self._name}", insert)
 
     async def bulk_write(
         self, batch: Sequence[InsertOne[Document] | UpdateOne | DeleteOne], *, ordered: bool, session: Session

@@ -104,7 +104,7 @@ COMMITTING = (
     Mutation(
         "a write is judged by the permissions that it is committed under",
         profile.REVOLVING,
-        _edit(_JOURNAL, ("if found < sum(map(len, wanted.values())):", "if False:")),
+        _edit(_JOURNAL, ("if await transaction.count(filters) < due:", "if False:")),
     ),
 )
 
