@@ -121,10 +121,11 @@ _noted: dict[object, list[Entry]] = {}
 def _wrap_transaction(dooms: Dooms) -> None:
     insert_entries, note_in_outbox, commit = Journal._insert_entries, Journal._note_in_outbox, Transaction.commit
 
-    async def doomed_insert_entries(self: Journal, transaction: Transaction, entries: list[Entry]) -> None:
+    async def doomed_insert_entries(self: Journal, transaction: Transaction, entries: list[Entry]) -> list[Any]:
         dooms.meet("before-insert", entries)
-        await insert_entries(self, transaction, entries)
+        entry_ids = await insert_entries(self, transaction, entries)
         dooms.meet("after-insert", entries)
+        return entry_ids
 
     async def doomed_note_in_outbox(self: Journal, transaction: Transaction, entries: list[Entry]) -> object:
         dooms.meet("after-writes", entries)
