@@ -90,7 +90,9 @@ async def test_a_server_is_cleared_away_whenever_its_service_dies(place: Place, 
     await eventually(lambda: place.dooms.blow(doomed) is not None, "the blow", PATIENCE)
     await eventually(lambda: not system.processes["guilds-0"].running, "its end")
     left = system.db.members.count_documents({"server_id": room.server_id})
-    assert 0 < left < MEMBERS + 2
+    assert left < MEMBERS + 2
+    # The outbox is cleared when there is time for it: the rest may be through by then.
+    assert left or step == "before-clear"
     await system.launch("guilds-0")
 
     def done() -> bool:
