@@ -44,11 +44,15 @@ R = TypeVar("R", bound=BaseModel)
 
 @dataclass(slots=True)
 class Call:
-    """One run of a handler. `attempt` counts from 0; `scopes` are what the client will hold by this reply."""
+    """One run of a handler. `attempt` counts from 0; `scopes` are what the client will hold by this reply.
+
+    `address` is whence somebody asks who registers, logs in or identifies.
+    """
 
     user_id: str
     session_id: str
     origin: Origin
+    address: str = ""
     attempt: int = 0
     scopes: dict[str, int] = field(default_factory=dict)
 
@@ -232,7 +236,7 @@ class Service:
         except ValidationError as error:
             raise InvalidParams.from_validation(error) from None
         origin = Origin(_by(headers), deadline, _nonce_key(method, params, headers))
-        call = Call(headers.get("user", ""), headers.get("session", ""), origin)
+        call = Call(headers.get("user", ""), headers.get("session", ""), origin, headers.get("address", ""))
         try:
             result = await self._until_won(handler, call, params)
         except (GuildwireError, LostRace) as error:

@@ -2,6 +2,7 @@
 
 from services.presence.accounts import Accounts
 from services.presence.friends import Friends
+from services.presence.guesses import Guesses
 from services.presence.leases import Leases
 from services.presence.passwords import Passwords
 from services.presence.profiles import Profiles
@@ -14,10 +15,11 @@ from shared.service import Parts, run_service
 def handlers(parts: Parts) -> list[object]:
     settings, sessions = parts.settings, Sessions(parts)
     passwords = Passwords(settings.password_workers, settings.password_memory, settings.password_passes)
+    guesses = Guesses(settings)
     return [
-        Accounts(parts, passwords, sessions),
+        Accounts(parts, passwords, guesses, sessions),
         sessions,
-        Profiles(parts, passwords, sessions),
+        Profiles(parts, passwords, guesses, sessions),
         Friends(parts),
         Leases(parts, Whereabouts(parts.store, parts.journal)),
         Settings(parts),

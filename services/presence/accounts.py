@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.presence.friends import PART_FROM_ALL
+from services.presence.guesses import Guesses
 from services.presence.passwords import Passwords
 from services.presence.profiles import shown_name
 from services.presence.sessions import Sessions
@@ -28,10 +29,11 @@ from shared.store import Document, translated
 
 
 class Accounts:
-    def __init__(self, parts: Parts, passwords: Passwords, sessions: Sessions) -> None:
+    def __init__(self, parts: Parts, passwords: Passwords, guesses: Guesses, sessions: Sessions) -> None:
         self._store = parts.store
         self._journal = parts.journal
         self._passwords = passwords
+        self._guesses = guesses
         self._sessions = sessions
 
     @handles(REGISTER)
@@ -55,20 +57,25 @@ class Accounts:
                 "created_date": change.now,
                 "rev": change.rev(scope),
             }
-            session, token = self._sessions.new(user, params.device)
+            session, token = self._sessions.new(user, params.device, call.address)
             change.insert("users", user)
             change.insert("sessions", session)
             change.record(scope)
         return LoggedIn(user=profile(user, user_id), token=token)
 
     @handles(LOGIN)
-    async def login(self, _call: Call, params: Login) -> LoggedIn:
+    async def login(self, call: Call, params: Login) -> LoggedIn:
         with translated():
             user = await self._store["users"].find_one({"name": params.name})
-        matches = await self._passwords.matches(user["password"] if user else None, params.password)
-        if user is None or not matches:
-            raise Unauthenticated("Wrong name or password.")
-        session, token = self._sessions.new(user, params.device)
+
+        async def is_home() -> bool:
+            return user is not None and await self._sessions.is_one_from(user["_id"], call.address)
+
+        async with self._guesses.one(params.name, call.address, is_home):
+            matches = await self._passwords.matches(user["password"] if user else None, params.password)
+            if user is None or not matches:
+                raise Unauthenticated("Wrong name or password.")
+        session, token = self._sessions.new(user, params.device, call.address)
         with translated():
             await self._store["sessions"].insert_one(session)
         return LoggedIn(user=profile(user, user["_id"]), token=token)
@@ -80,8 +87,9 @@ class Accounts:
             before = await self._store["users"].find_one({"_id": call.user_id, "deleted": {"$ne": True}})
         if before is None:
             raise Unauthenticated("This account no longer exists.")
-        if not await self._passwords.matches(before["password"], params.password):
-            raise Forbidden("The password is wrong.")
+        async with self._guesses.of_own(call.user_id):
+            if not await self._passwords.matches(before["password"], params.password):
+                raise Forbidden("The password is wrong.")
         scope, mine = user_scope(call.user_id), self_scope(call.user_id)
         async with self._journal.change(call.origin, scope, mine) as change:
             user = await change.find_one("users", {"_id": call.user_id})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.presence.guesses import Guesses
 from services.presence.passwords import Passwords
 from services.presence.sessions import Sessions
 from services.presence.status import status_news
@@ -39,10 +40,11 @@ Changes = dict[str, Any]
 
 
 class Profiles:
-    def __init__(self, parts: Parts, passwords: Passwords, sessions: Sessions) -> None:
+    def __init__(self, parts: Parts, passwords: Passwords, guesses: Guesses, sessions: Sessions) -> None:
         self._store = parts.store
         self._journal = parts.journal
         self._passwords = passwords
+        self._guesses = guesses
         self._sessions = sessions
 
     @handles(GET_USER)
@@ -92,8 +94,9 @@ class Profiles:
 
     async def _with_password(self, call: Call, before: Document, wanted: Changes, old: str, new: str) -> User:
         """A new password, and what else is to change with it; ends every session but the one that asks."""
-        if not await self._passwords.matches(before["password"], old):
-            raise Forbidden("The old password is wrong.")
+        async with self._guesses.of_own(call.user_id):
+            if not await self._passwords.matches(before["password"], old):
+                raise Forbidden("The old password is wrong.")
         hashed = await self._passwords.hash(new)
         scope = user_scope(call.user_id)
         async with self._journal.change(call.origin, scope) as change:

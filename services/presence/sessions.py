@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -45,7 +46,7 @@ class Sessions:
         self._lifetime = timedelta(days=parts.settings.session_days)
         self._epoch = parts.epoch
 
-    def new(self, user: Document, device: str | None) -> tuple[Document, str]:
+    def new(self, user: Document, device: str | None, address: str) -> tuple[Document, str]:
         """A session's document, and the token that is shown once and not kept.
 
         A session is of the user's `generation` at the time; a change of the password begins another one. So a login
@@ -58,6 +59,7 @@ class Sessions:
             "user_id": user["_id"],
             "generation": _generation(user),
             "device": device,
+            "home": _home(user["_id"], address),
             "created_date": now,
             "used_date": now,
             "expires_date": now + self._lifetime,
@@ -65,7 +67,7 @@ class Sessions:
         return document, token
 
     @handles(IDENTIFY)
-    async def identify(self, _call: Call, params: Identify) -> Identity:
+    async def identify(self, call: Call, params: Identify) -> Identity:
         with translated():
             session = await self._store["sessions"].find_one({"token": token_digest(params.token)})
             if session is None:
@@ -73,7 +75,7 @@ class Sessions:
             user = await self._store["users"].find_one({"_id": session["user_id"]}, projection=PROFILE | _STANDING)
         if user is None or not _stands(session, user):
             raise Unauthenticated("The token was refused; log in again.")
-        await self._slide(session)
+        await self._slide(session, call.address)
         return Identity(user=profile(user, user["_id"]), session_id=session["_id"], epoch=self._epoch.value)
 
     @handles(LOGOUT)
@@ -124,6 +126,12 @@ class Sessions:
         }
         return EndedSessions(session_ids=[each for each in params.session_ids if each not in standing])
 
+    async def is_one_from(self, user_id: str, address: str) -> bool:
+        """Whether the user has a session that was begun, or was used lately, from this address."""
+        mine = {"user_id": user_id, "home": _home(user_id, address), "expires_date": {"$gt": _now()}}
+        with translated():
+            return await self._store["sessions"].find_one(mine, projection={"_id": 1}) is not None
+
     async def delete_all(self, change: Change, user_id: str, but: str = "") -> list[str]:
         """Stages the end of a user's sessions, except one; those it names are to be told of after the commit."""
         sessions = await change.find("sessions", {"user_id": user_id, "_id": {"$ne": but}}, _ENDED_AT_ONCE)
@@ -144,11 +152,13 @@ class Sessions:
             await self._store["sessions"].delete_one({"_id": session_id})
         await self.tell_ended([session_id])
 
-    async def _slide(self, session: Document) -> None:
+    async def _slide(self, session: Document, address: str) -> None:
         now = _now()
         if now - session["used_date"].replace(tzinfo=UTC) < _SLIDE_AFTER:
             return
-        moved = {"used_date": now, "expires_date": now + self._lifetime}
+        moved: Document = {"used_date": now, "expires_date": now + self._lifetime}
+        if address:
+            moved["home"] = _home(session["user_id"], address)
         with translated():
             await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": moved})
 
@@ -158,6 +168,11 @@ def _stands(session: Document, user: Document) -> bool:
     if user.get("deleted") or session.get("generation", 0) != _generation(user):
         return False
     return bool(session["expires_date"].replace(tzinfo=UTC) > _now())
+
+
+def _home(user_id: str, address: str) -> str:
+    """Enough to know an address again; whoever has the user's id could find it by trying all there are."""
+    return hashlib.sha256(f"{user_id} {address}".encode()).hexdigest()[:32]
 
 
 def _generation(user: Document) -> int:

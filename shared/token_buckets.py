@@ -1,0 +1,61 @@
+"""Token buckets: how much somebody may do at once, and how soon again. No I/O: times are the caller's."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`burst` tokens at once; `per_second` come back."""
+
+    burst: float
+    per_second: float
+
+
+class Bucket:
+    """Begins full. `now` is on one monotonic clock."""
+
+    __slots__ = ("_at", "_left", "_rate")
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._rate = rate
+        self._left = rate.burst
+        self._at = now
+
+    def wait(self, cost: float, now: float) -> float:
+        """Seconds until so much is there, if nobody takes any meanwhile; 0 when it is there now."""
+        self._refill(now)
+        return max(min(cost, self._rate.burst) - self._left, 0) / self._rate.per_second
+
+    def take(self, cost: float, now: float) -> None:
+        """To be called once there is nothing to wait for. A cost above the burst takes all there is."""
+        self._refill(now)
+        self._left = max(self._left - cost, 0)
+
+    def give_back(self, cost: float) -> None:
+        self._left = min(self._left + cost, self._rate.burst)
+
+    def _refill(self, now: float) -> None:
+        self._left = min(self._left + (now - self._at) * self._rate.per_second, self._rate.burst)
+        self._at = now
+
+
+class Buckets:
+    """One bucket for each key, of the `most` that were used last: who is forgotten begins with a full one."""
+
+    def __init__(self, rate: Rate, most: int) -> None:
+        self._rate = rate
+        self._most = most
+        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
+
+    def of(self, key: Hashable, now: float) -> Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(self._rate, now)
+            if len(self._buckets) > self._most:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(key)
+        return bucket
