@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class SettingsError(Exception):
@@ -79,7 +80,18 @@ class Settings(BaseModel):
     lease_quiet: float = Field(20.0, ge=0, description="after an outage of its own presence takes none for dead")
     lease_freeze: float = Field(60.0, ge=0, description="longest it doubts that many gateways died at once")
     status_grace: float = Field(10.0, ge=0, description="who comes back within this never went offline for others")
-    limits: Literal["on", "off"] = Field("on", description="no effect yet: there are no general rate limits")
+    limits: Literal["on", "off"] = Field("on", description="the rate limits; off for load tests alone")
+    rate_burst: float = Field(100.0, ge=50, description="requests, by their cost, that anybody may send at once")
+    rate_per_second: float = Field(20.0, gt=0, description="the same, in the long run, each second")
+    handshake_rate: float = Field(200.0, gt=0, description="sockets a gateway accepts each second; more get 503")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="networks of the balancers whose X-Forwarded-For is believed, separated by commas"
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -112,7 +124,7 @@ def table() -> str:
     """All settings as a Markdown table."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{field.default}`" if field.default != "" else ""
+        default = "" if field.default in (None, "", ()) else f"`{field.default}`"
         rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

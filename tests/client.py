@@ -111,17 +111,22 @@ class Client:
 
     @classmethod
     async def connect(
-        cls, url: str, on_received: Callable[[Received], None] | None = None, *, receive_buffer: int | None = None
+        cls,
+        url: str,
+        on_received: Callable[[Received], None] | None = None,
+        *,
+        receive_buffer: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Connects without authenticating. `receive_buffer`: what the kernel takes while nothing is read, in bytes."""
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"additional_headers": headers}
         if receive_buffer is not None:
             address = urlsplit(url)
             own = socket.socket()
             own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             own.setblocking(False)
             await asyncio.get_running_loop().sock_connect(own, (address.hostname, address.port))
-            options = {"sock": own, "max_queue": 1}
+            options |= {"sock": own, "max_queue": 1}
         opened = await connect(url, compression=None, max_size=LARGEST_FRAME, ping_interval=None, proxy=None, **options)
         return cls(opened, on_received)
 

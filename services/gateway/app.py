@@ -13,6 +13,7 @@ from services.gateway.heard_users import HeardUsers
 from services.gateway.images import Images
 from services.gateway.interest import Interest
 from services.gateway.lease import Lease
+from services.gateway.limits import Limits
 from services.gateway.sessions import Sessions
 from services.gateway.socket import Sockets
 from services.gateway.upstream import Upstream
@@ -36,8 +37,9 @@ class Gateway:
         self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
         self._lease = Lease(upstream, settings)
         entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions, self._lease)
-        self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance), self._visibility)
-        self._images = Images(upstream, settings)
+        limits = Limits(settings)
+        self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance, limits), self._visibility)
+        self._images = Images(upstream, settings, limits)
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
         self._bus.on_doubt = self._doubt

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.jsonrpc import Frame, Incoming, parse
+from services.gateway.limits import ABUSE, ConnectionLimits, Limits
 from services.gateway.sessions import SESSION_ENDED
 from services.gateway.upstream import Refused, Upstream
 from shared.affinity import key_of
@@ -58,6 +59,7 @@ class Parts:
     interest: Interest
     users: HeardUsers
     entrance: Entrance
+    limits: Limits
 
 
 @dataclass(slots=True)
@@ -90,8 +92,11 @@ class _Outcome:
 class Dispatcher:
     """`on_allowed` is called for each request that may run before `authenticate`."""
 
-    def __init__(self, connection: Connection, parts: Parts, on_allowed: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, parts: Parts, limits: ConnectionLimits, on_allowed: Callable[[], None]
+    ) -> None:
         self._connection = connection
+        self._limits = limits
         self._parts = parts
         self._on_allowed = on_allowed
         self._room = asyncio.Semaphore(parts.settings.connection_requests)
@@ -104,12 +109,22 @@ class Dispatcher:
     async def accept(self, text: str) -> None:
         """Takes one frame; returns when the next may be read."""
         await self._connection.has_room()
-        frame = parse(text)
+        frame = self._limited(parse(text))
         turns: list[_Turn] = []
         for request in frame.requests:
             await self._room.acquire()
             turns.append(self._turn(request))
         self._start(self._run(frame, turns))
+        if self._limits.abused:
+            self._connection.close(ABUSE)
+
+    def _limited(self, frame: Frame) -> Frame:
+        """As it was sent, but for what is beyond the limits."""
+        refusals = [self._limits.refusal(request, self._connection.user_id) for request in frame.requests]
+        if not any(refusals):
+            return frame
+        pairs = zip(frame.requests, refusals, strict=True)
+        return replace(frame, requests=[replace(each, error=why) if why else each for each, why in pairs])
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -301,6 +316,7 @@ class Dispatcher:
                 session_id=connection.session_id,
                 until=until,
                 key=key_of(request.params),
+                address=self._limits.address if method.entrance else "",
             )
             if not _is_older(reply, told):
                 return reply

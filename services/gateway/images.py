@@ -8,6 +8,7 @@ origin.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Iterator
@@ -18,6 +19,7 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import ValidationError
 
+from services.gateway.limits import Limits
 from services.gateway.upstream import Refused, Upstream
 from shared.errors import (
     GuildwireError,
@@ -59,7 +61,6 @@ _MORE_HEADERS: dict[int, dict[str, str]] = {
     401: {hdrs.WWW_AUTHENTICATE: "Bearer"},
     408: {hdrs.CONNECTION: "close"},
     413: {hdrs.CONNECTION: "close"},
-    429: {hdrs.RETRY_AFTER: "1"},
     503: {hdrs.RETRY_AFTER: "2"},
 }
 _SAFE: dict[str, str] = {
@@ -73,8 +74,9 @@ _FOR_EVER: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=31536000, immu
 
 
 class Images:
-    def __init__(self, upstream: Upstream, settings: Settings) -> None:
+    def __init__(self, upstream: Upstream, settings: Settings, limits: Limits) -> None:
         self._upstream = upstream
+        self._limits = limits
         self._settings = settings
         self._uploads: Counter[str] = Counter()
         self._no_uploads = asyncio.Event()
@@ -100,6 +102,7 @@ class Images:
     async def _upload(self, request: web.Request) -> web.Response:
         """Nothing of the body is read before it is known whose it is."""
         identity = await self._identify(request)
+        self._limits.check_user(identity.user.id, ADD_IMAGE.cost)
         with self._slot(identity.user.id):
             data = await self._body(request)
             reply = await self._upstream.forward(
@@ -212,5 +215,7 @@ def _failure(error: dict[str, Any]) -> web.Response:
     data = error["data"]
     status = _STATUS.get(data.get("why", "")) or _STATUS.get(data["reason"], 500)
     headers = {**_NEVER_KEPT, **_SAFE, **_MORE_HEADERS.get(status, {})}
+    if "retry_after_ms" in data:
+        headers[hdrs.RETRY_AFTER] = str(math.ceil(data["retry_after_ms"] / 1000))
     body = orjson.dumps({"error": error})
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from aiohttp import WSMsgType, web
 
 from services.gateway import frames
+from services.gateway.addresses import address_of
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
@@ -33,7 +34,8 @@ class Sockets:
         self._accepting = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        if not self._accepting or len(self._open) >= self._parts.settings.max_connections:
+        full = not self._accepting or len(self._open) >= self._parts.settings.max_connections
+        if full or not self._parts.limits.takes_handshake():
             return web.Response(status=503, headers={"Retry-After": "2"}, text="This node takes no more sockets.\n")
         ws = web.WebSocketResponse(
             heartbeat=self._parts.settings.ping_interval,
@@ -46,7 +48,7 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return ws
-        socket = Socket(ws, transport, self._parts)
+        socket = Socket(ws, transport, self._parts, address_of(request, self._parts.settings.trusted_proxies))
         self._open.add(socket)
         CONNECTIONS.labels(state="open").inc()
         try:
@@ -88,7 +90,7 @@ class Sockets:
 
 
 class Socket:
-    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, parts: Parts) -> None:
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport, parts: Parts, address: str) -> None:
         self._ws = ws
         self._transport = transport
         self._settings = parts.settings
@@ -98,7 +100,7 @@ class Socket:
         self._gone = asyncio.Event()
         self._opened = self._allowed = time.monotonic()
         self.connection = Connection(self._outbox, self._close_soon)
-        self._dispatcher = Dispatcher(self.connection, parts, self._on_allowed)
+        self._dispatcher = Dispatcher(self.connection, parts, parts.limits.connection(address), self._on_allowed)
 
     async def serve(self) -> None:
         """Until the socket is closed, by either side."""

@@ -93,8 +93,11 @@ class Upstream:
         session_id: str,
         until: float,
         key: str | None = None,
+        address: str = "",
     ) -> Reply:
         """Sends a client's params on as they are; `until` on this process's monotonic clock.
+
+        `address` is whence who is not authenticated asks.
 
         `key` is what the request is about: of all replicas the one it falls to is asked first. Raises Refused with
         the service's error, or Unavailable.
@@ -103,6 +106,8 @@ class Upstream:
         if within <= 0:
             raise Unavailable
         headers = request_headers(user_id, session_id, new_trace(), within, self.epoch)
+        if address:
+            headers["address"] = address
         reply = await self._request(method, payload, headers, within, key)
         match reply.headers.get("status"):
             case "ok":

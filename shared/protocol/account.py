@@ -195,8 +195,8 @@ class Pong(Entity):
     time: int
 
 
-REGISTER = Method("register", "presence", Register, LoggedIn, cost=5, entrance=True)
-LOGIN = Method("login", "presence", Login, LoggedIn, cost=5, entrance=True)
+REGISTER = Method("register", "presence", Register, LoggedIn, cost=2, entrance=True)
+LOGIN = Method("login", "presence", Login, LoggedIn, cost=2, entrance=True)
 AUTHENTICATE = Method("authenticate", "gateway", Authenticate, Authenticated, entrance=True)
 IDENTIFY = Method("identify", "presence", Identify, Identity, internal=True)
 CHECK_SESSIONS = Method("check_sessions", "presence", CheckSessions, EndedSessions, internal=True)

@@ -1,0 +1,96 @@
+"""What one connection, one user and one address may ask of this gateway: token buckets, by the costs of the contracts.
+
+A user's connections share a bucket, and so do all who come from one address as far as they register or log in. Each
+gateway counts by itself. Who is refused is told when to ask again; who goes on regardless is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from services.gateway.jsonrpc import Incoming
+from shared.errors import RateLimited
+from shared.protocol.account import LOGIN, REGISTER
+from shared.settings import Settings
+from shared.telemetry import REFUSED
+from shared.token_buckets import Bucket, Buckets, Rate
+
+ABUSE = 4009
+_REMEMBERED = 100_000
+_REFUSALS = Rate(burst=200, per_second=10)
+"""Of one connection. A client that asks for much at once, and heeds the answers, stays far below."""
+_BY_ADDRESS = {LOGIN, REGISTER}
+
+
+class Limits:
+    """Of all connections; without them (`LIMITS=off`) nothing is refused."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._on = settings.limits == "on"
+        self._rate = Rate(settings.rate_burst, settings.rate_per_second)
+        self._users = Buckets(self._rate, _REMEMBERED)
+        self._addresses = Buckets(self._rate, _REMEMBERED)
+        self._handshakes = Bucket(Rate(2 * settings.handshake_rate, settings.handshake_rate), time.monotonic())
+
+    def connection(self, address: str) -> ConnectionLimits:
+        return ConnectionLimits(self, self._rate, address)
+
+    def takes_handshake(self) -> bool:
+        """Whether one more socket may come now: a storm of them would slow down those that are here."""
+        return not self.spend([self._handshakes], 1)
+
+    def check_user(self, user_id: str, cost: float) -> None:
+        """For what a user asks without a connection. Raises RateLimited."""
+        if wait := self.spend([self.user(user_id)], cost):
+            raise _limited(wait)
+
+    def spend(self, buckets: list[Bucket], cost: float) -> float:
+        """Takes the cost from all of these, or from none and returns the seconds to wait."""
+        if not self._on:
+            return 0
+        now = time.monotonic()
+        wait = max(bucket.wait(cost, now) for bucket in buckets)
+        if not wait:
+            for bucket in buckets:
+                bucket.take(cost, now)
+        return wait
+
+    def user(self, user_id: str) -> Bucket:
+        return self._users.of(user_id, time.monotonic())
+
+    def address(self, address: str) -> Bucket:
+        return self._addresses.of(address, time.monotonic())
+
+
+class ConnectionLimits:
+    """Of one connection, which comes from `address`."""
+
+    __slots__ = ("_bucket", "_limits", "_refusals", "abused", "address")
+
+    def __init__(self, limits: Limits, rate: Rate, address: str) -> None:
+        self._limits = limits
+        self._bucket = Bucket(rate, time.monotonic())
+        self._refusals = Bucket(_REFUSALS, time.monotonic())
+        self.address = address
+        self.abused = False
+        """It kept on sending what was refused."""
+
+    def refusal(self, request: Incoming, user_id: str) -> RateLimited | None:
+        """Why the request is not to run; None when it was paid for."""
+        cost = request.method.cost if request.method else 1
+        buckets = [self._bucket]
+        if user_id:
+            buckets.append(self._limits.user(user_id))
+        if request.method in _BY_ADDRESS:
+            buckets.append(self._limits.address(self.address))
+        wait = self._limits.spend(buckets, cost)
+        if not wait:
+            return None
+        self.abused = self.abused or bool(self._limits.spend([self._refusals], 1))
+        return _limited(wait)
+
+
+def _limited(wait: float) -> RateLimited:
+    REFUSED.labels(why="rate_limited").inc()
+    return RateLimited("Too many requests; slow down.", retry_after_ms=math.ceil(wait * 1000))

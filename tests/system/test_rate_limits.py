@@ -1,0 +1,238 @@
+"""Rate limits: who asks too much is told when to ask again, nobody else notices, and passwords can't be guessed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from deploy.embedded import Mongod
+from tests.client import Client, Closed, RpcError
+from tests.rig import People, Person, System, refused
+from tests.web import Web
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ABUSE = 4009
+BURST, PER_SECOND = 100, 20
+HANDSHAKES = 30
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def limited(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> AsyncIterator[System]:
+    """The limits as they are by default. The first gateway believes a balancer on this machine, the second nobody."""
+    env = {"*": {"LIMITS": "on"}, "gateway-0": {"TRUSTED_PROXIES": "127.0.0.0/8"}}
+    system = System(Path(tmp_path_factory.mktemp("limited")), mongod, env=env)
+    await asyncio.to_thread(system.start)
+    yield system
+    await asyncio.to_thread(system.stop)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def people(limited: System) -> AsyncIterator[People]:
+    people = People(limited)
+    yield people
+    await people.close()
+
+
+async def comes_from(system: System, address: str, gateway: int = 0) -> Client:
+    """A connection through a balancer that says so."""
+    return await Client.connect(system.url(gateway), headers={"X-Forwarded-For": address})
+
+
+async def registered(system: System, address: str, name: str) -> Person:
+    async with await comes_from(system, address) as client:
+        made = await client.call("register", name=name, password="correct horse")
+    return Person(made["user"]["id"], name, "correct horse", made["token"])
+
+
+async def entered(system: System, person: Person, gateway: int = 0) -> Client:
+    client = await Client.connect(system.url(gateway))
+    await client.call("authenticate", token=person.token)
+    return client
+
+
+async def outcomes(client: Client, amount: int) -> list[Any]:
+    """Of so many pings, sent at once: results and errors."""
+    asked = [await client.send("ping") for _ in range(amount)]
+    return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+
+
+def limits_of(found: Sequence[Any]) -> list[RpcError]:
+    errors = [each for each in found if isinstance(each, RpcError)]
+    assert {(error.code, error.reason) for error in errors} <= {(4290, "rate_limited")}
+    return errors
+
+
+async def test_beyond_the_burst_one_is_told_how_long_to_wait_and_that_is_true(limited: System) -> None:
+    person = await registered(limited, "192.0.2.1", "patient")
+    async with await entered(limited, person) as client:
+        found = await outcomes(client, BURST + 60)
+        errors = limits_of(found)
+        # What came back while they were sent is a few.
+        assert 20 <= len(errors) <= 61
+        assert not any(isinstance(each, RpcError) for each in found[: BURST - 1])
+        wait = errors[-1].data["retry_after_ms"]
+        assert 0 < wait <= 1000 / PER_SECOND + 1
+        await asyncio.sleep(wait / 1000)
+        assert (await client.call("ping"))["time"]
+
+
+async def test_a_users_connections_share_a_bucket_and_others_have_their_own(limited: System) -> None:
+    person, other = [await registered(limited, "192.0.2.2", name) for name in ("shares", "does.not")]
+    first, second = await entered(limited, person), await entered(limited, person)
+    stranger, elsewhere = await entered(limited, other), await entered(limited, person, gateway=1)
+    async with first, second, stranger, elsewhere:
+        found = await asyncio.gather(outcomes(first, BURST - 20), outcomes(second, BURST - 20))
+        assert 20 <= len(limits_of([*found[0], *found[1]])) <= BURST - 40
+        assert not limits_of(await outcomes(stranger, BURST - 20))
+        # Each gateway counts by itself.
+        assert not limits_of(await outcomes(elsewhere, BURST - 20))
+
+
+async def test_a_new_connection_begins_with_what_the_user_has_left(limited: System) -> None:
+    person = await registered(limited, "192.0.2.3", "comes.again")
+    async with await entered(limited, person) as client:
+        assert limits_of(await outcomes(client, BURST + 20))
+    async with await entered(limited, person) as client:
+        assert limits_of(await outcomes(client, BURST))
+
+
+async def test_a_batch_pays_for_each_request_and_what_is_no_request_pays_too(limited: System) -> None:
+    person = await registered(limited, "192.0.2.4", "in.batches")
+    async with await entered(limited, person) as client:
+        found = [await client.batch(*[("ping", {}) for _ in range(50)]) for _ in range(3)]
+        assert len(limits_of([*found[0], *found[1], *found[2]])) >= 20
+    async with await entered(limited, await registered(limited, "192.0.2.5", "talks.nonsense")) as client:
+        for _ in range(BURST + 40):
+            await client.send_raw("{")
+        errors = [(await client.answer())["error"] for _ in range(BURST + 40)]
+        reasons = [error["data"]["reason"] for error in errors]
+        assert reasons[: BURST - 1] == ["parse_error"] * (BURST - 1)
+        assert "rate_limited" in reasons
+
+
+async def test_who_keeps_on_sending_is_cut_off_and_nobody_else(limited: System) -> None:
+    person, other = [await registered(limited, "192.0.2.6", name) for name in ("abuser", "bystander")]
+    client, bystander = await entered(limited, person), await entered(limited, other)
+    async with bystander, client:
+        with suppress(Closed):
+            for _ in range(2_000):
+                await client.notify("ping")
+                await asyncio.sleep(0)
+        assert await client.closed(10) == ABUSE
+        assert (await bystander.call("ping"))["time"]
+    # It is no ban: who waits is let in.
+    async with await entered(limited, person) as again:
+        await asyncio.sleep(0.1)
+        assert (await again.call("ping"))["time"]
+
+
+async def test_an_address_registers_and_logs_in_so_often_over_all_its_connections(limited: System) -> None:
+    """Each costs two."""
+    free, asked = BURST // 2, 90
+
+    async def refusals(address: str, gateway: int) -> list[RpcError]:
+        clients = [await comes_from(limited, address, gateway) for _ in range(3)]
+        sent = [
+            await clients[number % 3].send("login", name=f"nobody.{number}", password="wrong wrong")
+            for number in range(asked)
+        ]
+        found = await asyncio.gather(*sent, return_exceptions=True)
+        await asyncio.gather(*(client.close() for client in clients))
+        return [error for error in found if isinstance(error, RpcError) and error.reason == "rate_limited"]
+
+    errors = await refusals("192.0.2.20", 0)
+    assert 1 <= len(errors) <= asked - free
+    assert all(0 < error.data["retry_after_ms"] <= 2 * 1000 / PER_SECOND + 1 for error in errors)
+    # Another address has its own; to a gateway that trusts nobody, both are one.
+    assert len(await refusals("192.0.2.21", 0)) <= asked - free
+    await refusals("192.0.2.22", 1)
+    assert len(await refusals("192.0.2.23", 1)) > asked - free
+
+
+async def test_passwords_cannot_be_guessed_and_nobody_can_lock_the_owner_out(limited: System) -> None:
+    owner = await registered(limited, "198.51.100.1", "the.owner")
+
+    async def reason(address: str, password: str) -> str:
+        async with await comes_from(limited, address) as client:
+            try:
+                await client.call("login", name=owner.name, password=password)
+            except RpcError as error:
+                return error.reason
+        return "in"
+
+    # From one address: ten, and then not even the right one is looked at.
+    found = [await reason("203.0.113.1", "wrong wrong") for _ in range(12)]
+    assert found == ["unauthenticated"] * 10 + ["rate_limited"] * 2
+    assert await reason("203.0.113.1", owner.password) == "rate_limited"
+    assert await reason("198.51.100.7", owner.password) == "in"
+
+    # From a hundred and more: then only where the owner is at home is anybody asked.
+    async def guess(address: str) -> list[str]:
+        return [await reason(address, "wrong wrong") for _ in range(10)]
+
+    tried = await asyncio.gather(*(guess(f"203.0.113.{each}") for each in range(2, 32)))
+    found = [each for one in tried for each in one]
+    assert 90 <= found.count("unauthenticated") < 200
+    assert await reason("203.0.113.99", owner.password) == "rate_limited"
+    assert await reason("198.51.100.1", owner.password) == "in"
+    assert await reason("198.51.100.1", "wrong wrong") == "unauthenticated"
+
+    # Who has a token, and wants to know the password, has as few tries.
+    async with await entered(limited, owner) as client:
+        changes = {"password": "another one", "old_password": "wrong wrong"}
+        errors = [await refused(client.call("update_user", changes=changes)) for _ in range(11)]
+        assert [error.reason for error in errors] == ["forbidden"] * 10 + ["rate_limited"]
+
+
+async def test_uploads_are_paid_for_by_their_cost(limited: System) -> None:
+    web = Web(limited, await registered(limited, "192.0.2.30", "uploads"))
+    image = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(image, "PNG")
+    try:
+        found = [await web.post(image.getvalue()) for _ in range(14)]
+        statuses = [status for status, _ in found]
+        assert statuses[:10] == [200] * 10
+        assert 429 in statuses
+        async with web.session.post(
+            web.images(), data=image.getvalue(), headers={"Authorization": f"Bearer {web.person.token}"}
+        ) as response:
+            if response.status == 429:
+                assert response.headers["Retry-After"] == "1"
+    finally:
+        await web.session.close()
+
+
+async def test_a_storm_of_handshakes_is_spread(mongod: Mongod, tmp_path: Path) -> None:
+    env = {"gateway": {"LIMITS": "on", "HANDSHAKE_RATE": str(HANDSHAKES)}}
+    with System(tmp_path, mongod, gateways=1, env=env) as system:
+        url = system.url().replace("ws:", "http:")
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def knock() -> tuple[int, str | None]:
+                response = await session.get(url, headers=upgrade)
+                response.close()
+                return response.status, response.headers.get("Retry-After")
+
+            found = await asyncio.gather(*(knock() for _ in range(6 * HANDSHAKES)))
+        assert set(found) == {(101, None), (503, "2")}
+        assert 2 * HANDSHAKES <= found.count((101, None)) < 5 * HANDSHAKES
+        people = People(system)
+        await asyncio.sleep(0.5)
+        assert (await (await people.open()).call("ping"))["time"]
+        await people.close()
