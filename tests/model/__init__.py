@@ -15,7 +15,7 @@ all that happens (`world.py`, `profile.py`, `simulation.py`); `oracle.py` and th
 
 `mutations.py` takes each guard out in turn: the model must notice.
 
-Not modelled: restores of the database (one epoch throughout), pruning, slow clients, sizes, authentication, roles (a
+Not modelled: restores of the database (one epoch throughout), slow clients, sizes, authentication, roles (a
 change of permissions changes nobody's sight here but by leaving), and clients that resume.
 
 To look further than the tests do, or at one run: `MODEL_SEEDS=0-1000 make test ARGS=tests/model/test_invariants.py`.

@@ -11,12 +11,14 @@ Not modelled: how the members agree, oplog, sessions, causal consistency, query 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bson import ObjectId
 from pymongo import IndexModel
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
+from tests.model.loop import EPOCH
 from tests.model.world import World
 
 Document = dict[str, Any]
@@ -118,9 +120,11 @@ class Database:
             self.store(transaction.writes)
             self.end(transaction, "committed")
 
-    def delete(self, collection: str, ids: Iterable[Any]) -> None:
-        """Outside of any transaction."""
-        self.store({(collection, (each,)): None for each in ids})
+    def delete(self, collection: str, filter_: Mapping[str, Any]) -> int:
+        """All that match, outside of any transaction; how many there were."""
+        found = self.read(collection, filter_)
+        self.store({(collection, self._key(collection, document)): None for document in found})
+        return len(found)
 
     def put(self, collection: str, *documents: Document) -> None:
         """What is there before the run begins."""
@@ -149,7 +153,7 @@ class Database:
         """Its unique key; without a unique index, its id."""
         if "_id" not in document:
             self._ids += 1
-            document["_id"] = self._ids
+            document["_id"] = ObjectId(f"{int(EPOCH + self._world.now):08x}{self._ids:016x}")
         return tuple(document[field] for field in self._unique.get(collection, ("_id",)))
 
 
@@ -175,15 +179,22 @@ def _fits(document: Mapping[str, Any], name: str, wanted: Any) -> bool:
         return any(_matches(document, each) for each in wanted)
     value = document.get(name)
     if isinstance(wanted, dict):
-        ((operator, operand),) = wanted.items()
-        match operator:
-            case "$gt":
-                return bool(value > operand)
-            case "$in":
-                return value in operand
-            case _:
-                raise ValueError(f"the model's database does not know {operator}: teach it, if production asks it")
+        return all(_holds(value, operator, operand) for operator, operand in wanted.items())
     return bool(value == wanted)
+
+
+def _holds(value: Any, operator: str, operand: Any) -> bool:
+    match operator:
+        case "$gt":
+            return bool(value > operand)
+        case "$lt":
+            return bool(value < operand)
+        case "$lte":
+            return bool(value <= operand)
+        case "$in":
+            return value in operand
+        case _:
+            raise ValueError(f"the model's database does not know {operator}: teach it, if production asks it")
 
 
 def _changed(document: Document, change: Mapping[str, Any]) -> Document:

@@ -7,11 +7,12 @@ Every operation is a round trip on which it, or its answer, may be lost; then th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
-from pymongo import DeleteOne, InsertOne, UpdateOne, WriteConcern
+from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect
-from pymongo.results import InsertManyResult
+from pymongo.results import BulkWriteResult, InsertManyResult
 
 from tests.model.database import Database, Document, Transaction, labelled
 from tests.model.world import World
@@ -138,12 +139,17 @@ class Cursor:
         self._read = read
         self._limit = 0
 
+    def sort(self, name: str, direction: int) -> Cursor:
+        read = self._read
+        self._read = lambda: sorted(read(), key=lambda document: document[name], reverse=direction < 0)
+        return self
+
     def limit(self, most: int) -> Cursor:
         self._limit = most
         return self
 
-    async def to_list(self, _length: int | None = None) -> list[Document]:
-        return await self._driver.call("find", lambda: self._read()[: self._limit or None])
+    async def to_list(self, length: int | None = None) -> list[Document]:
+        return await self._driver.call("find", lambda: self._read()[: self._limit or length or None])
 
 
 class _Result:
@@ -161,11 +167,11 @@ class Collection:
     def find(
         self,
         filter_: Mapping[str, Any],
+        projection: object = None,  # noqa: ARG002 - the whole document holds what was asked for
         *,
         session: Session | None = None,
         sort: Sequence[tuple[str, int]] = (),
         limit: int = 0,
-        projection: object = None,  # noqa: ARG002 - the whole document holds what was asked for
     ) -> Cursor:
         def read() -> list[Document]:
             state = self._database.view(session.now()) if session is not None else None
@@ -204,9 +210,12 @@ class Collection:
         return await self._driver.call(f"insert into {self._name}", insert)
 
     async def bulk_write(
-        self, batch: Sequence[InsertOne[Document] | UpdateOne | DeleteOne], *, ordered: bool, session: Session
-    ) -> _Result:
-        assert ordered
+        self, batch: Sequence[Any], *, ordered: bool, session: Session | None = None
+    ) -> _Result | BulkWriteResult:
+        """Of a transaction, in order; or deletions outside of any, in none."""
+        assert ordered is (session is not None)
+        if session is None:
+            return await self._delete_each(batch)
 
         def write() -> _Result:
             return _Result(sum(self._write(session.now(), each) for each in batch))
@@ -227,9 +236,16 @@ class Collection:
                 return 0
 
     async def delete_many(self, filter_: Mapping[str, Any]) -> None:
-        await self._driver.call(
-            f"delete from {self._name}", lambda: self._database.delete(self._name, filter_["_id"]["$in"])
-        )
+        await self._driver.call(f"delete from {self._name}", lambda: self._database.delete(self._name, filter_))
+
+    async def _delete_each(self, batch: Sequence[DeleteMany]) -> BulkWriteResult:
+        """Each by itself: who reads meanwhile may see some done and others not."""
+        deleted = 0
+        for each in batch:
+            deleted += await self._driver.call(
+                f"prune {each._filter}", partial(self._database.delete, self._name, each._filter)
+            )
+        return BulkWriteResult({"nRemoved": deleted}, acknowledged=True)
 
 
 class Leases(Collection):

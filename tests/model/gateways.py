@@ -79,7 +79,9 @@ class Socket:
         production = self._gateway.production.gateway
         outbox = production("outbox").Outbox(self, self._gateway.parts.settings.outbox_limit)
         self.connection = self._gateway.production.connect(outbox, self._closed)
-        self._dispatcher = production("dispatch").Dispatcher(self.connection, self._gateway.parts, lambda: None)
+        parts = self._gateway.parts
+        limits = parts.limits.connection("")
+        self._dispatcher = production("dispatch").Dispatcher(self.connection, parts, limits, lambda: None)
 
     def send(self, frame: str) -> None:
         self._gateway.spawn(self._dispatcher.accept(frame))

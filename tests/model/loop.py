@@ -23,6 +23,9 @@ Ts = TypeVarTuple("Ts")
 _RUNNING: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 _ROUNDS = 50
 
+EPOCH = 1_700_000_000.0
+"""When every run begins, as Unix time."""
+
 
 class Violation(AssertionError):
     """An invariant does not hold."""

@@ -102,6 +102,11 @@ COMMITTING = (
         ),
     ),
     Mutation(
+        "a remembered head is there still",
+        profile.PRUNED,
+        _edit(_JOURNAL, ("            staged.requires.extend(_still_there(remembered.values()))\n", "")),
+    ),
+    Mutation(
         "a write is judged by the permissions that it is committed under",
         profile.REVOLVING,
         _edit(_JOURNAL, ("if await transaction.count(filters) < due:", "if False:")),

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from functools import cache, cached_property
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -26,7 +27,7 @@ import services.gateway.app
 import shared.epoch
 import shared.journal
 import shared.store
-from tests.model.loop import running
+from tests.model.loop import EPOCH, running
 
 Edits = Mapping[str, Sequence[tuple[str, str]]]
 """Per module: texts that must each occur exactly once, and what takes their place."""
@@ -46,8 +47,6 @@ _LOADED = (
 _TUNED = {("shared.store", "_COMMIT_PATIENCE"): 0.6}
 """Waits that are shortened, so that a run of seconds sees their end."""
 
-_EPOCH = 1_700_000_000.0
-
 
 class _Clock:
     """Stands in for the module `time`."""
@@ -58,7 +57,14 @@ class _Clock:
     perf_counter = monotonic
 
     def time(self) -> float:
-        return _EPOCH + running().time()
+        return EPOCH + running().time()
+
+
+class _Calendar:
+    """Stands in for the class `datetime`."""
+
+    def now(self, zone: tzinfo) -> datetime:
+        return datetime.fromtimestamp(_Clock().time(), zone)
 
 
 class _Dice:
@@ -144,6 +150,8 @@ def _simulate(name: str, module: Any) -> None:
     for attribute, stand_in in (("time", _Clock()), ("random", _Dice()), ("logger", _Log)):
         if hasattr(module, attribute):
             setattr(module, attribute, stand_in)
+    if name == "shared.journal.pruner":
+        module.datetime = _Calendar()
     for (where, constant), value in _TUNED.items():
         if where == name:
             assert hasattr(module, constant), f"{where}.{constant} is gone"

@@ -54,6 +54,9 @@ class Profile:
     outages: int = 0
     stale_reads: float = 0.0
 
+    prunings: int = 0
+    """Of the journal, each by another process than the last; what is younger than two seconds stays."""
+
     # Processes.
     writers_killed: int = 0
     all_die: bool = False
@@ -186,6 +189,18 @@ REVOLVING = Profile(
 )
 """Members leave and come back while their gateways still tell them what they missed."""
 
+PRUNED = Profile(
+    "pruned",
+    think=0.4,
+    lasts=8.0,
+    late=0.3,
+    prunings=12,
+    database_errors=0.005,
+    permissions_stand=2.0,
+    acts={"add_message": 8, "get_message_chunk": 2, "join_or_leave": 1},
+)
+"""Old entries go while those who wrote them remember where they were."""
+
 STORM = Profile(
     "storm",
     hints_lost=0.2,
@@ -209,4 +224,4 @@ STORM = Profile(
 )
 """All of it."""
 
-ALL = (CALM, LOSSY, BURSTS, DEADLY, DARK, CUT, SEVERED, ISLAND, READS, ARRIVALS, LAGGING, REVOLVING, STORM)
+ALL = (CALM, LOSSY, BURSTS, DEADLY, DARK, CUT, SEVERED, ISLAND, READS, ARRIVALS, LAGGING, REVOLVING, PRUNED, STORM)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,16 @@ class Replica:
     def write(self, method: str, params: Mapping[str, Any], user_id: str, respond: Respond) -> None:
         self._world.note(self.process.name, f"{method} {params} for {user_id}")
         self._spawn(self._answer(getattr(self, method), params, user_id, respond))
+
+    def prune(self, kept: float) -> None:
+        """Removes what was written more than so many seconds ago."""
+        pruner = self._production.modules["shared.journal.pruner"].Pruner
+
+        async def prune() -> None:
+            with suppress(GuildwireError, LostRace):  # then it goes on the next time
+                await pruner(self._store, self.process.name, days=kept / 86_400, interval=1.0).prune()
+
+        self._spawn(prune())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._world.loop.create_task(work, context=self.process.context)

@@ -88,7 +88,7 @@ class Services:
         found = sorted(
             self._database.read("journal", after, self._state("read_entries")), key=lambda entry: int(entry["rev"])
         )
-        return ({"entries": found[:_PAGE]},)
+        return ({"entries": [{**entry, "_id": None} for entry in found[:_PAGE]]},)
 
     def _alive(self, _params: Params, _user: str) -> tuple[Any, ...]:
         return ({},)

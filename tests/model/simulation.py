@@ -26,6 +26,8 @@ from tests.model.world import World
 _DEVICES = {"owner-a": "owner", "owner-b": "owner", "bea-a": "bea", "bea-b": "bea", "cal": "cal"}
 _CHANNELS = ("general", "random")
 _LOOK = 0.1
+_KEPT = 2.0
+"""Seconds for which the journal reaches back at least, where it is pruned."""
 _SETTLES = 9.0
 """Longest a request that began in bad weather may still be under way."""
 
@@ -111,6 +113,7 @@ class Simulation:
             (profile.writers_cut, lambda: self._cut(self._services.replicas)),
             (profile.gateways_cut, lambda: self._cut(self._gateways)),
             (profile.outages, self._database_outage),
+            (profile.prunings, self._prune),
         ):
             first, last = profile.strikes
             strikes += [(self._random.uniform(first, min(last, profile.lasts)), strike) for _ in range(number)]
@@ -158,6 +161,10 @@ class Simulation:
         lasts = self._random.uniform(0.3, 1.5)
         self.world.note("mongod", f"UNREACHABLE for {lasts:.2f} s")
         self._database.unreachable_until = self.world.now + lasts
+
+    def _prune(self) -> None:
+        if self._services.replicas:
+            self._random.choice(self._services.replicas).prune(_KEPT)
 
     async def _change_permissions(self) -> None:
         """Its answers go to nobody: what matters is the barrier that each makes."""
