@@ -30,7 +30,10 @@ from shared.protocol.account import (
     DELETE_SESSION,
     DELETE_USER,
     GET_USERS,
+    LOGIN,
     LOGOUT,
+    REGISTER,
+    UPDATE_USER,
     Authenticate,
     Forget,
     Pong,
@@ -69,6 +72,8 @@ class _Turn:
     before: list[asyncio.Future[None]]
     done: asyncio.Future[None]
     keys: tuple[str, ...]
+    anonymous: bool
+    """It came before it was known who sends it."""
 
 
 @dataclass(slots=True)
@@ -180,7 +185,7 @@ class Dispatcher:
             self._authenticating = done
         for key in keys:
             self._tails[key] = done
-        return _Turn(before, done, keys)
+        return _Turn(before, done, keys, anonymous=not self._connection.user_id)
 
     async def _take_turn(self, request: Incoming, turn: _Turn, until: float, budget: _Budget) -> _Outcome:
         try:
@@ -188,13 +193,19 @@ class Dispatcher:
                 await asyncio.wait(turn.before)
             async with self._reading if request.method and request.method.reads else contextlib.nullcontext():
                 await self._connection.has_room()
-                return await self._answer(request, until, budget)
+                return await self._answer(self._paid_by_user(request, turn), until, budget)
         finally:
             turn.done.set_result(None)
             for key in turn.keys:
                 if self._tails.get(key) is turn.done:
                     del self._tails[key]
             self._room.release()
+
+    def _paid_by_user(self, request: Incoming, turn: _Turn) -> Incoming:
+        user_id = self._connection.user_id
+        if not (turn.anonymous and user_id) or request.error is not None:
+            return request
+        return replace(request, error=self._limits.late_refusal(request, user_id))
 
     # One request.
 
@@ -269,7 +280,7 @@ class Dispatcher:
         match params:
             case Authenticate():
                 self._hold([EVERYTHING], outcome)
-                entered = await self._parts.entrance.authenticate(self._connection, params, until)
+                entered = await self._parts.entrance.authenticate(self._connection, params, until, self._limits.address)
                 outcome.resumes = params.resume is not None
                 return entered
             case Resume():
@@ -315,7 +326,7 @@ class Dispatcher:
                 user_id=connection.user_id,
                 session_id=connection.session_id,
                 until=until,
-                key=key_of(request.params),
+                key=key_of(request.params) or self._password_of(request),
                 address=self._limits.address if method.entrance else "",
             )
             if not _is_older(reply, told):
@@ -323,6 +334,12 @@ class Dispatcher:
             if time.monotonic() + _ASK_AGAIN > until:
                 raise Unavailable
             await asyncio.sleep(_ASK_AGAIN)
+
+    def _password_of(self, request: Incoming) -> str | None:
+        """Whose password may be tried: all tries of one fall to one replica, which counts them."""
+        if request.method in {LOGIN, REGISTER}:
+            return _texts(request.params).get("name")
+        return self._connection.user_id if request.method in {UPDATE_USER, DELETE_USER} else None
 
     def _told(self, scopes: list[str]) -> dict[str, int]:
         """How far this connection has been told of each scope; of all its servers when it may be any."""

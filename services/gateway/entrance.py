@@ -51,12 +51,14 @@ class Entrance:
         self._lease = lease
         self._resumption = Resumption(upstream, interest, visibility)
 
-    async def authenticate(self, connection: Connection, params: Authenticate, until: float) -> Authenticated:
+    async def authenticate(
+        self, connection: Connection, params: Authenticate, until: float, address: str = ""
+    ) -> Authenticated:
         """Raises what presence refuses with, Conflict when done before, or Unavailable; then nothing is attached."""
         if connection.user_id:
             raise Conflict("This connection is authenticated already.")
         payload = Identify(token=params.token).model_dump_json().encode()
-        reply = await self._upstream.forward(IDENTIFY, payload, user_id="", session_id="", until=until)
+        reply = await self._upstream.forward(IDENTIFY, payload, user_id="", session_id="", until=until, address=address)
         identity = Identity.model_validate_json(reply.payload, extra="ignore")
         connection.user_id, connection.session_id = identity.user.id, identity.session_id
         self._sessions.add(connection)

@@ -18,8 +18,9 @@ from shared.token_buckets import Bucket, Buckets, Rate
 
 ABUSE = 4009
 _REMEMBERED = 100_000
-_REFUSALS = Rate(burst=200, per_second=10)
-"""Of one connection. A client that asks for much at once, and heeds the answers, stays far below."""
+_REFUSALS = Rate(burst=1000, per_second=20)
+"""Of one connection: what a client may have sent before it read the first refusal, and more."""
+_LONGEST_WAIT = 30.0
 _BY_ADDRESS = {LOGIN, REGISTER}
 
 
@@ -66,11 +67,14 @@ class Limits:
 class ConnectionLimits:
     """Of one connection, which comes from `address`."""
 
-    __slots__ = ("_bucket", "_limits", "_refusals", "abused", "address")
+    __slots__ = ("_bucket", "_limits", "_promised", "_rate", "_refusals", "abused", "address")
 
     def __init__(self, limits: Limits, rate: Rate, address: str) -> None:
         self._limits = limits
+        self._rate = rate
         self._bucket = Bucket(rate, time.monotonic())
+        self._promised = 0.0
+        """When the last of those refused so far was told to come again, on the monotonic clock."""
         self._refusals = Bucket(_REFUSALS, time.monotonic())
         self.address = address
         self.abused = False
@@ -84,11 +88,22 @@ class ConnectionLimits:
             buckets.append(self._limits.user(user_id))
         if request.method in _BY_ADDRESS:
             buckets.append(self._limits.address(self.address))
-        wait = self._limits.spend(buckets, cost)
+        return self._refused(self._limits.spend(buckets, cost), cost)
+
+    def late_refusal(self, request: Incoming, user_id: str) -> RateLimited | None:
+        """The same for what came before it was known who sends it, and runs as that user."""
+        cost = request.method.cost if request.method else 1
+        return self._refused(self._limits.spend([self._limits.user(user_id)], cost), cost)
+
+    def _refused(self, wait: float, cost: float) -> RateLimited | None:
+        """Each of those refused together is told another time, or they would all come again at the same one."""
         if not wait:
             return None
         self.abused = self.abused or bool(self._limits.spend([self._refusals], 1))
-        return _limited(wait)
+        now = time.monotonic()
+        self._promised = max(now + wait, self._promised + cost / self._rate.per_second)
+        self._promised = min(self._promised, now + _LONGEST_WAIT)
+        return _limited(self._promised - now)
 
 
 def _limited(wait: float) -> RateLimited:

@@ -87,7 +87,7 @@ class Accounts:
             before = await self._store["users"].find_one({"_id": call.user_id, "deleted": {"$ne": True}})
         if before is None:
             raise Unauthenticated("This account no longer exists.")
-        async with self._guesses.of_own(call.user_id):
+        async with self._guesses.of_own(call.user_id, call.session_id):
             if not await self._passwords.matches(before["password"], params.password):
                 raise Forbidden("The password is wrong.")
         scope, mine = user_scope(call.user_id), self_scope(call.user_id)

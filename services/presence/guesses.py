@@ -2,7 +2,7 @@
 
 Wrong tries count by name and address together: few from one address. And by name alone, over all addresses: but not
 from where the owner has a session, or they could be locked out by whoever has many addresses. Right ones count for
-nothing. A replica counts by itself; requests of one name fall to one replica.
+nothing, but while they are under way. A replica counts by itself; requests of one name fall to one replica.
 """
 
 from __future__ import annotations
@@ -40,38 +40,31 @@ class Guesses:
             return
         now = time.monotonic()
         near, far = self._from_one.of((name, address), now), self._from_all.of(name, now)
-        _take(near, now)
+        paid: list[Bucket] = []
         try:
+            _take(near, now, paid)
             if not far.wait(1, now) or not await is_home():
-                _take(far, now)
-        except BaseException:
-            near.give_back(1)
-            raise
-        try:
+                _take(far, now, paid)
             yield
         except (Unauthenticated, Forbidden):
+            paid.clear()
             raise
-        except BaseException:
-            _give_back(near, far)
-            raise
-        _give_back(near, far)
+        finally:
+            for bucket in paid:
+                bucket.give_back(1)
 
-    def of_own(self, user_id: str) -> AbstractAsyncContextManager[None]:
-        """The same of somebody who has a session, and is asked for the password once more."""
-        return self.one(user_id, "", _always)
+    def of_own(self, user_id: str, session_id: str) -> AbstractAsyncContextManager[None]:
+        """The same of who has a session and is asked for the password once more; each session has its own tries."""
+        return self.one(user_id, session_id, _always)
 
 
 async def _always() -> bool:
     return True
 
 
-def _take(bucket: Bucket, now: float) -> None:
+def _take(bucket: Bucket, now: float, paid: list[Bucket]) -> None:
     if wait := bucket.wait(1, now):
         REFUSED.labels(why="guesses").inc()
         raise RateLimited("Too many wrong passwords; try again later.", retry_after_ms=math.ceil(wait * 1000))
     bucket.take(1, now)
-
-
-def _give_back(*buckets: Bucket) -> None:
-    for bucket in buckets:
-        bucket.give_back(1)
+    paid.append(bucket)

@@ -94,7 +94,7 @@ class Profiles:
 
     async def _with_password(self, call: Call, before: Document, wanted: Changes, old: str, new: str) -> User:
         """A new password, and what else is to change with it; ends every session but the one that asks."""
-        async with self._guesses.of_own(call.user_id):
+        async with self._guesses.of_own(call.user_id, call.session_id):
             if not await self._passwords.matches(before["password"], old):
                 raise Forbidden("The old password is wrong.")
         hashed = await self._passwords.hash(new)

@@ -154,11 +154,10 @@ class Sessions:
 
     async def _slide(self, session: Document, address: str) -> None:
         now = _now()
-        if now - session["used_date"].replace(tzinfo=UTC) < _SLIDE_AFTER:
+        home = _home(session["user_id"], address) if address else session.get("home")
+        if home == session.get("home") and now - session["used_date"].replace(tzinfo=UTC) < _SLIDE_AFTER:
             return
-        moved: Document = {"used_date": now, "expires_date": now + self._lifetime}
-        if address:
-            moved["home"] = _home(session["user_id"], address)
+        moved = {"used_date": now, "expires_date": now + self._lifetime, "home": home}
         with translated():
             await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": moved})
 
