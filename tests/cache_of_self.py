@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ Entity = dict[str, Any]
 
 
 @dataclass
-class CacheOfSelf:
+class CacheOfSelf(ABC):
     """Mixed into `Cache`, which has the order of scopes and the messages."""
 
     user_id: str
@@ -22,14 +23,14 @@ class CacheOfSelf:
     reads: dict[str, int] = field(default_factory=dict)
     messages: dict[str, dict[int, Entity]] = field(default_factory=dict)
 
-    def _begin(self, scope: str, rev: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _begin(self, scope: str, rev: int) -> None: ...
 
-    def _drop(self, scope: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _drop(self, scope: str) -> None: ...
 
-    def _not_older(self, scope: str, rev: int) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _not_older(self, scope: str, rev: int) -> bool: ...
 
     # Direct channels.
 

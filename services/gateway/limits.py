@@ -28,7 +28,7 @@ class Limits:
     """Of all connections; without them (`LIMITS=off`) nothing is refused."""
 
     def __init__(self, settings: Settings) -> None:
-        self._on = settings.limits == "on"
+        self.on = settings.limits == "on"
         self._rate = Rate(settings.rate_burst, settings.rate_per_second)
         self._users = Buckets(self._rate, _REMEMBERED)
         self._addresses = Buckets(self._rate, _REMEMBERED)
@@ -48,7 +48,7 @@ class Limits:
 
     def spend(self, buckets: list[Bucket], cost: float) -> float:
         """Takes the cost from all of these, or from none and returns the seconds to wait."""
-        if not self._on:
+        if not self.on:
             return 0
         now = time.monotonic()
         wait = max(bucket.wait(cost, now) for bucket in buckets)
@@ -82,6 +82,8 @@ class ConnectionLimits:
 
     def refusal(self, request: Incoming, user_id: str) -> RateLimited | None:
         """Why the request is not to run; None when it was paid for."""
+        if not self._limits.on:
+            return None
         cost = request.method.cost if request.method else 1
         buckets = [self._bucket]
         if user_id:
@@ -92,6 +94,8 @@ class ConnectionLimits:
 
     def late_refusal(self, request: Incoming, user_id: str) -> RateLimited | None:
         """The same for what came before it was known who sends it, and runs as that user."""
+        if not self._limits.on:
+            return None
         cost = request.method.cost if request.method else 1
         return self._refused(self._limits.spend([self._limits.user(user_id)], cost), cost)
 

@@ -27,9 +27,14 @@ def production() -> Production:
 def test_all_is_well(production: Production, weather: Profile) -> None:
     first, _, last = _SEEDS.partition("-")
     for seed in range(int(first), int(last or int(first) + 1)):
-        if violation := simulate(production, weather, seed):
-            what, *trace = str(violation).split("\n")
-            pytest.fail("\n".join([what, *trace[-_SHOWN:], what]), pytrace=False)
+        violation = simulate(production, weather, seed)
+        assert violation is None, _shortened(str(violation))
+
+
+def _shortened(text: str) -> str:
+    """What is wrong, the end of the way to it, and once more what is wrong."""
+    what, *trace = text.split("\n")
+    return "\n".join([what, *trace[-_SHOWN:], what])
 
 
 def test_a_run_depends_on_its_seed_alone() -> None:

@@ -117,7 +117,8 @@ async def test_who_was_away_comes_back_to_it(pair: Pair, tmp_path: Path) -> None
 async def test_friends_again_they_see_each_other_again(pair: Pair) -> None:
     await pair.part()
     await pair.mine.client.call("add_friend", {"user_id": pair.bob.id})
-    await pair.theirs.client.call("update_friend", {"user_id": pair.ann.id, "state": "friend"})
+    accepted = await pair.theirs.client.call("update_friend", {"user_id": pair.ann.id, "state": "friend"})
+    assert accepted["state"] == "friend"
     await pair.told(pair.mine, pair.bob, "dnd")
     await pair.told(pair.theirs, pair.ann, "idle")
 
