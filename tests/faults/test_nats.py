@@ -20,6 +20,7 @@ import pytest_asyncio
 from deploy.embedded import Mongod
 from tests.cache import Device
 from tests.faults.crowd import PATIENCE, Crowd, quantiles
+from tests.faults.links import Links
 from tests.faults.proxy import Faults, Proxy
 from tests.rig import People, System, eventually, join, refused
 
@@ -87,7 +88,8 @@ def proxied(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterato
     with ExitStack() as stack:
         stack.callback(system.stop)
         system.start_servers()
-        *proxies, services_proxy = [stack.enter_context(Proxy(system.nats.url, seed)) for seed in range(4)]
+        links = stack.enter_context(Links())
+        *proxies, services_proxy = [links.add(Proxy(links, system.nats.port, seed)) for seed in range(4)]
         system.env[BEHIND_PROXY] = {"NATS_URL": services_proxy.url}
         for number, proxy in enumerate(proxies):
             digest = "1" if number == DIGESTING else "3600"

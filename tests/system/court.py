@@ -144,7 +144,7 @@ class Court:
         await asyncio.gather(*self._paused)
         self._paused.clear()
         for proxy, subject in self._trailing:
-            proxy.delay(subject, 0)
+            proxy.delay_hints(subject, 0)
         self._trailing.clear()
         await self._check()
         self.performed += len(steps)
@@ -266,7 +266,7 @@ class Court:
         subjects = [f"ev.server.{self._id}", *(f"ev.self.{person.id}" for person in self._people)]
         for proxy, late in zip(self._proxies, (step.target, step.other), strict=True):
             for subject in subjects:
-                proxy.delay(subject, 0.05 + late % 250 / 1000)
+                proxy.delay_hints(subject, 0.05 + late % 250 / 1000)
                 self._trailing.append((proxy, subject))
 
 

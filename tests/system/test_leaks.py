@@ -24,6 +24,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from tests.faults.links import Links
 from tests.faults.proxy import Proxy
 from tests.rig import SERVICES, System
 from tests.system.court import OWNER, USERS, Step
@@ -119,7 +120,8 @@ def test_nobody_hears_what_it_may_not_see(make_system: Callable[..., System], tm
     system = make_system(replicas=dict.fromkeys(SERVICES, 2))
     with ExitStack() as stack:
         system.start_servers()
-        proxies = [stack.enter_context(Proxy(system.nats.url, number)) for number in range(2)]
+        links = stack.enter_context(Links())
+        proxies = [links.add(Proxy(links, system.nats.port, number)) for number in range(2)]
         system.env |= {f"gateway-{number}": {"NATS_URL": proxy.url} for number, proxy in enumerate(proxies)}
         stack.callback(system.stop)
         system.launch_now(*system.names)
