@@ -47,6 +47,7 @@ class Recording:
     def __init__(self, cache: Cache) -> None:
         self.violations: list[str] = []
         self.traffic = Traffic()
+        self.on_told: Callable[[str, Params], None] = lambda _name, _params: None
         self._texts: list[str] = []
         self._cache = cache
         self._orders: dict[str, Order] = {}
@@ -92,6 +93,7 @@ class Recording:
         if scope is None:
             return
         self.traffic.told.append((name, params))
+        self.on_told(name, params)
         if scope in self._gone:
             self.violations.append(f"{name} of {scope} after it was gone")
             return

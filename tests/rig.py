@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,43 +27,53 @@ from tests.client import PATIENCE, Client, RpcError
 SERVICES = ("guilds", "messages", "presence")
 START_PATIENCE = 30.0
 DRAIN_PATIENCE = 30.0
-CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "512", "PASSWORD_PASSES": "1"}
+CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "1024", "PASSWORD_PASSES": "1"}
 """Tests register hundreds of users; what passwords cost in truth, `test_passwords` tries."""
 
 Document = dict[str, Any]
 
 
-class System:
-    """One system of processes, with a database and a nats-server of its own; `mongod` may be shared.
+class Fleet(ABC):
+    """Gateways and services as processes: `gateway-0`, `gateway-1`, `guilds-0` and so on, and what they need.
 
-    Its processes are `gateway-0`, `gateway-1`, `guilds-0` and so on. `argv` replaces the command of the processes of
-    one service, or of one process; `env` adds to their environment. Both are keyed by a process's name, its service,
-    or `*`, the more special winning, and are read at each launch. To put a proxy before NATS for one gateway:
-    `start_servers`, then `env["gateway-1"] = {"NATS_URL": …}`, then `launch_now(*system.names)`.
+    `argv` replaces the command of the processes of one service, or of one process; `env` adds to their environment.
+    Both are keyed by a process's name, its service, or `*`, the more special winning, and are read at each launch.
     """
 
     def __init__(
         self,
         directory: Path,
-        mongod: Mongod | None = None,
         *,
-        gateways: int = 2,
-        replicas: Mapping[str, int] | None = None,
-        argv: Mapping[str, Sequence[str]] | None = None,
-        env: Mapping[str, Mapping[str, str]] | None = None,
+        gateways: int,
+        replicas: Mapping[str, int] | None,
+        argv: Mapping[str, Sequence[str]] | None,
+        env: Mapping[str, Mapping[str, str]] | None,
     ) -> None:
         self.directory = directory
-        self.mongod = mongod or Mongod(directory)
-        self.nats = NatsServer(directory)
         self.database = f"test_{uuid.uuid4().hex[:12]}"
         self.argv = dict(argv or {})
         self.env = dict(env or {})
         self.processes: dict[str, Process] = {}
-        self._own_mongod = mongod is None
         self._ports: list[int] = []
         services = [f"{kind}-{number}" for kind in SERVICES for number in range((replicas or {}).get(kind, 1))]
         self.names = services + [self.add_gateway() for _ in range(gateways)]
         self._mongo: MongoClient[Document] | None = None
+
+    @abstractmethod
+    def start_servers(self) -> None:
+        """Starts what the processes need; they wait for `launch`."""
+
+    @abstractmethod
+    def stop_servers(self) -> None: ...
+
+    @abstractmethod
+    def ways_of(self, name: str) -> dict[str, str]:
+        """How this process comes to MongoDB and to NATS, as its environment."""
+
+    @property
+    @abstractmethod
+    def mongo_url(self) -> str:
+        """For looking at what was stored."""
 
     # The whole.
 
@@ -76,12 +87,6 @@ class System:
             raise
         return self
 
-    def start_servers(self) -> None:
-        """Starts mongod, unless it is shared, and nats-server; the processes wait for `launch`."""
-        if self._own_mongod:
-            self.mongod.start()
-        self.nats.start()
-
     def stop(self) -> None:
         """Ends everything that was started; does nothing the second time."""
         stop_all(self.processes.values())
@@ -90,9 +95,7 @@ class System:
             self._mongo.drop_database(self.database)
             self._mongo.close()
             self._mongo = None
-        self.nats.stop()
-        if self._own_mongod:
-            self.mongod.stop()
+        self.stop_servers()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -109,7 +112,7 @@ class System:
     def db(self) -> Database[Document]:
         """The system's database, to look at what was stored."""
         if self._mongo is None:
-            self._mongo = MongoClient(self.mongod.url, tz_aware=True)
+            self._mongo = MongoClient(self.mongo_url, tz_aware=True)
         return self._mongo[self.database]
 
     # Single processes. `launch_now` blocks; the coroutines leave the event loop free.
@@ -156,22 +159,58 @@ class System:
     def _env_of(self, name: str) -> dict[str, str]:
         service, _, number = name.rpartition("-")
         env = {
-            "MONGO_URL": self.mongod.url,
             "MONGO_DB": self.database,
-            "NATS_URL": self.nats.url,
             "HOST": "127.0.0.1",
             "LIMITS": "off",
-            **CHEAP_PASSWORDS,
-            # Tests register hundreds of people; what a password costs to guess is not what they are about.
-            "PASSWORD_MEMORY": "1024",
-            "PASSWORD_PASSES": "1",
             "LOG_LEVEL": "info",
+            **CHEAP_PASSWORDS,
+            **self.ways_of(name),
         }
         if service == "gateway":
             env |= {"PORT": str(self._ports[int(number)]), "DRAIN_SECONDS": "0"}
         for key in ("*", service, name):
             env |= self.env.get(key, {})
         return env
+
+
+class System(Fleet):
+    """With a nats-server of its own, and a mongod that may be shared.
+
+    To put a proxy before NATS for one gateway: `start_servers`, then `env["gateway-1"] = {"NATS_URL": …}`, then
+    `launch_now(*system.names)`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        mongod: Mongod | None = None,
+        *,
+        gateways: int = 2,
+        replicas: Mapping[str, int] | None = None,
+        argv: Mapping[str, Sequence[str]] | None = None,
+        env: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        super().__init__(directory, gateways=gateways, replicas=replicas, argv=argv, env=env)
+        self.mongod = mongod or Mongod(directory)
+        self.nats = NatsServer(directory)
+        self._own_mongod = mongod is None
+
+    def start_servers(self) -> None:
+        if self._own_mongod:
+            self.mongod.start()
+        self.nats.start()
+
+    def stop_servers(self) -> None:
+        self.nats.stop()
+        if self._own_mongod:
+            self.mongod.stop()
+
+    def ways_of(self, _name: str) -> dict[str, str]:
+        return {"MONGO_URL": self.mongod.url, "NATS_URL": self.nats.url}
+
+    @property
+    def mongo_url(self) -> str:
+        return self.mongod.url
 
 
 @dataclass(frozen=True)
@@ -214,7 +253,7 @@ class People:
     _numbers = itertools.count(1)
     _uses_of_one = 15
 
-    def __init__(self, system: System, known: dict[str, Known] | None = None) -> None:
+    def __init__(self, system: Fleet, known: dict[str, Known] | None = None) -> None:
         self.system = system
         self._known = {} if known is None else known
         self._clients: list[Client] = []
@@ -298,7 +337,7 @@ async def give(room: Room, roles: Sequence[str]) -> Document:
     return changed
 
 
-def entry(system: System, scope: str, rev: int) -> list[Document]:
+def entry(system: Fleet, scope: str, rev: int) -> list[Document]:
     """The events of one journal entry."""
     found = system.db.journal.find_one({"scope": scope, "rev": rev})
     assert found is not None, f"{scope} has no entry {rev}"
@@ -306,7 +345,7 @@ def entry(system: System, scope: str, rev: int) -> list[Document]:
     return events
 
 
-def perm_rev(system: System, server_id: str) -> int:
+def perm_rev(system: Fleet, server_id: str) -> int:
     server = system.db.servers.find_one({"_id": server_id})
     assert server is not None
     return int(server["perm_rev"])
@@ -335,7 +374,7 @@ async def refused(call: Awaitable[Any]) -> RpcError:
     raise AssertionError(f"not refused: {result}")
 
 
-async def assert_dense(system: System, scope: str, head: int | None = None) -> None:
+async def assert_dense(system: Fleet, scope: str, head: int | None = None) -> None:
     """The scope's entries are 1, 2, 3 … without a gap, up to `head`; and nothing stays in the outbox."""
     revs = [entry["rev"] for entry in system.db.journal.find({"scope": scope}).sort("rev", 1)]
     assert revs == list(range(1, len(revs) + 1))

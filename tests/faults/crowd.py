@@ -182,9 +182,9 @@ class Crowd:
     async def nothing_is_lost_or_doubled(self) -> None:
         """In the database: revisions and message ids dense, each thing said there once, nothing left in the outbox."""
         journal, messages = self.system.db.journal, self.system.db.messages
-        for scope in journal.aggregate([_extent("scope", "rev")]):
+        for scope in journal.aggregate([extent("scope", "rev")]):
             assert (scope["least"], scope["most"]) == (1, scope["count"]), f"{scope['_id']} is not dense"
-        for channel in messages.aggregate([_extent("channel_id", "id")]):
+        for channel in messages.aggregate([extent("channel_id", "id")]):
             assert (channel["least"], channel["most"]) == (1, channel["count"]), f"ids of {channel['_id']}"
         added: list[dict[str, Any]] = [{"$unwind": "$events"}, {"$match": {"events.name": "message_added"}}]
         every = [entry["events"]["params"]["message"] for entry in journal.aggregate(added)]
@@ -204,7 +204,7 @@ class Crowd:
         return {scope["_id"]: scope["rev"] for scope in self.system.db.journal.aggregate(stages)}
 
 
-def _extent(of: str, number: str) -> dict[str, Any]:
+def extent(of: str, number: str) -> dict[str, Any]:
     field = f"${number}"
     return {"$group": {"_id": f"${of}", "count": {"$sum": 1}, "least": {"$min": field}, "most": {"$max": field}}}
 

@@ -118,4 +118,3 @@ class Hints:
     def _write(self, messages: list[bytes]) -> None:
         if not self._to_client.transport.is_closing():
             self._to_client.writelines(messages)
-

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,12 @@ from tests.manifests.sources import ROOT, Document, containers
 
 
 class Member(Child):
-    """One mongod, with the options that compose gives it and its files in a folder."""
+    """One mongod, with the options that compose gives it and its files in a folder; all others reach it at `host`."""
 
-    def __init__(self, number: int, folder: Path, keyfile: Path) -> None:
+    def __init__(self, number: int, folder: Path, keyfile: Path, through: Callable[[int], int]) -> None:
         super().__init__(f"mongo-{number}", [], {}, folder / "run")
         self.port = free_port()
+        self.host = f"127.0.0.1:{through(self.port)}"
         home = folder / self.name
         home.mkdir()
         given = [option for option in containers()[self.name]["command"] if not option.startswith("--bind_ip")]
@@ -53,7 +54,7 @@ class ReplicaSet:
 
     @property
     def hosts(self) -> list[str]:
-        return [f"127.0.0.1:{member.port}" for member in self.members]
+        return [member.host for member in self.members]
 
     @property
     def root_password(self) -> str:
@@ -67,6 +68,12 @@ class ReplicaSet:
         argv = [sys.executable, "-m", module, *password, *self.hosts]
         return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150, check=False)
 
+    def primary(self) -> Member:
+        """The member that is the primary now."""
+        with self.root() as client:
+            host = client.admin.command("hello")["primary"]
+        return next(member for member in self.members if member.host == host)
+
     def root(self) -> MongoClient[Document]:
         return MongoClient(self.hosts, replicaSet="guildwire", username="root", password=self.root_password)
 
@@ -75,18 +82,18 @@ class ReplicaSet:
 
 
 @contextmanager
-def replica_set(folder: Path) -> Iterator[ReplicaSet]:
-    """Running, and made by the job."""
+def replica_set(folder: Path, through: Callable[[int], int] = lambda port: port) -> Iterator[ReplicaSet]:
+    """Running, and made by the job; `through` makes a way to a member's port, and gives the port where it begins."""
     secrets = folder / "secrets"
     assert write(secrets)
     keyfile = folder / "keyfile"
     script = containers()["mongo-0"]["entrypoint"][2].partition(" && ")[0]
     script = script.replace("/run/secrets", str(secrets)).replace("/tmp/keyfile", str(keyfile))
     subprocess.run(shlex.split(script), check=True)
-    members = [Member(number, folder, keyfile) for number in range(3)]
+    members = [Member(number, folder, keyfile, through) for number in range(3)]
     url = (secrets / "mongo-url").read_text().strip()
     for host, member in zip(MONGO_HOSTS, members, strict=True):
-        url = url.replace(host, f"127.0.0.1:{member.port}")
+        url = url.replace(host, member.host)
     (secrets / "mongo-url").chmod(0o600)
     (secrets / "mongo-url").write_text(url)
     try:

@@ -16,7 +16,7 @@ from tests.app import App, fresh_sight, snapshot
 from tests.client import Client
 from tests.reads import Reads
 from tests.recording import Traffic
-from tests.rig import People, Person, System, eventually
+from tests.rig import Fleet, People, Person, eventually
 
 AT_ONCE = 64
 MESSAGES, CHANNELS_ADDED, RENAMED = 60, 10, 30
@@ -27,7 +27,7 @@ CHANGES = MESSAGES + CHANNELS_ADDED + RENAMED
 class Estate:
     """`writer` owns the servers that `owner` is in and has cached; `others` are some of the cached users."""
 
-    system: System
+    system: Fleet
     owner: Person
     writer: Person
     others: list[Person]
@@ -109,7 +109,7 @@ async def few_at_once(work: Iterable[Awaitable[Any]]) -> list[Any]:
     return await asyncio.gather(*map(one, work))
 
 
-def copies_of(system: System, user_id: str, amount: int) -> list[str]:
+def copies_of(system: Fleet, user_id: str, amount: int) -> list[str]:
     """More users, as registering makes them, but without the time that their passwords would take."""
     user = system.db.users.find_one({"_id": user_id})
     entries = list(system.db.journal.find({"scope": f"user:{user_id}"}, {"_id": 0}))

@@ -1,0 +1,136 @@
+"""MongoDB's primary, NATS's nodes, and a whole zone, killed or cut off while people talk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from deploy.processes import wait_all_ready
+from tests.faults.installation import Installation
+from tests.faults.rows import sized
+from tests.faults.traffic import Traffic, quantile, traffic
+from tests.manifests.replica_set import Member
+
+PEOPLE, VOICES = sized(18, 120), 12
+RATE = sized(30, 60)
+KILLS = sized(1, 5)
+WRITES_BACK = 15.0
+DEADLINE = 9.0
+"""Seconds: what a request may take, and something for a busy machine."""
+
+INTEREST_BACK, HEALED, RECONNECTED = 3.0, 5.0, 5.0
+NATS_AWAY = sized(10.0, 30.0)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(180, 900)), pytest.mark.asyncio(loop_scope="module")]
+
+
+async def all_is_well(busy: Traffic, figures: dict[str, str]) -> None:
+    """Silence; everybody has all of it, and nothing acknowledged is missing or there twice."""
+    await busy.hush()
+    await busy.all_is_told()
+    await busy.agree()
+    missing, doubled = busy.missing_and_doubled()
+    figures["acknowledged"] = f"{len(busy.said)}, missing {len(missing)}, doubled {len(doubled)}"
+    assert (missing, doubled) == ([], [])
+
+
+async def again(*children: Member) -> None:
+    """Starts what was killed."""
+    for child in children:
+        child.start()
+    await asyncio.to_thread(wait_all_ready, children, 60)
+
+
+@pytest.mark.row(3)
+async def test_primary_killed(everything: Installation, figures: dict[str, str]) -> None:
+    async with traffic(everything, PEOPLE) as busy:
+        busy.talk(RATE, VOICES)
+        back: list[float] = []
+        for _ in range(KILLS):
+            await busy.has_said(2 * RATE)
+            primary = await asyncio.to_thread(everything.mongo.primary)
+            killed = time.monotonic()
+            await asyncio.to_thread(primary.kill)
+            await busy.all_say(after=killed, patience=4 * WRITES_BACK)
+            back.append(busy.said_again(killed))
+            await again(primary)
+        await all_is_well(busy, figures)
+        longest = max(trouble.took for trouble in busy.troubles)
+        figures["kills"] = str(KILLS)
+        figures["writes back"] = f"after {quantile(back, 0.5):.1f} s, at most {max(back):.1f} s"
+        figures["longest until `unavailable`"] = f"{longest:.1f} s"
+        assert max(back) < WRITES_BACK
+        assert longest < DEADLINE
+
+
+@pytest.mark.row(4)
+async def test_nats_node_killed(everything: Installation, figures: dict[str, str]) -> None:
+    async with traffic(everything, PEOPLE) as busy:
+        busy.talk(RATE, VOICES)
+        back: list[float] = []
+        for node in everything.nats.nodes:
+            await busy.has_said(2 * RATE)
+            killed = time.monotonic()
+            await asyncio.to_thread(node.kill)
+            await busy.all_hear(after=killed)
+            back.append(busy.heard_again(killed))
+            node.start()
+            await asyncio.to_thread(node.wait_ready)
+        assert all(one.online for one in busy.everybody), "no socket was closed"
+        await all_is_well(busy, figures)
+        figures["interest back"] = f"after {quantile(back, 0.5):.2f} s, at most {max(back):.2f} s"
+        assert max(back) < INTEREST_BACK
+
+
+@pytest.mark.row(4)
+async def test_nats_gone(everything: Installation, figures: dict[str, str]) -> None:
+    async with traffic(everything, PEOPLE) as busy:
+        sockets = [one.app.client._link.connection for one in busy.everybody]
+        busy.talk(RATE, VOICES)
+        await busy.has_said(2 * RATE)
+        await everything.cut_nats()
+        ends = time.monotonic() + NATS_AWAY
+        while time.monotonic() < ends:
+            await asyncio.gather(*(one.app.client.call("ping", {}, patience=0) for one in busy.everybody))
+            await asyncio.sleep(1)
+        await everything.restore_nats()
+        restored = time.monotonic()
+        await busy.all_say(after=restored)
+        await busy.hush()
+        await busy.all_is_told()
+        healed = time.monotonic() - restored
+        assert sockets == [one.app.client._link.connection for one in busy.everybody], "the sockets stay"
+        await all_is_well(busy, figures)
+        figures["without NATS"] = f"{NATS_AWAY:.0f} s"
+        figures["equal"] = f"{healed:.2f} s after it was back"
+        assert healed < HEALED
+
+
+@pytest.mark.row(18)
+async def test_zone_gone(everything: Installation, figures: dict[str, str]) -> None:
+    """The primary's zone, at the same moment."""
+    async with traffic(everything, PEOPLE) as busy:
+        busy.talk(RATE, VOICES)
+        await busy.has_said(2 * RATE)
+        primary = await asyncio.to_thread(everything.mongo.primary)
+        processes = ["gateway-0", "guilds-0", "messages-0", "presence-0"]
+        url = everything.url(0)
+        gone = [asyncio.create_task(one.absence()) for one in busy.everybody if one.url == url]
+        killed = time.monotonic()
+        for child in (primary, everything.nats.nodes[0], *(everything.processes[name] for name in processes)):
+            child.kill()
+        await busy.all_say(after=killed, patience=4 * WRITES_BACK)
+        back = busy.said_again(killed)
+        absences = await asyncio.gather(*gone)
+        node = everything.nats.nodes[0]
+        node.start()
+        await again(primary)
+        await everything.launch(*processes)
+        await all_is_well(busy, figures)
+        figures["writes back"] = f"after {back:.1f} s"
+        figures["reconnected p99"] = f"{quantile(absences, 0.99):.2f} s of {len(absences)} clients"
+        assert back < WRITES_BACK
+        assert absences
+        assert quantile(absences, 0.99) < WRITES_BACK
