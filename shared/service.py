@@ -25,6 +25,7 @@ from shared.cascade import Cascades, batches_of
 from shared.epoch import Epoch
 from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Unavailable
 from shared.journal import Journal, Origin
+from shared.journal.history import AT_ONCE, read_heads_surely
 from shared.journal.reader import read_entries, read_heads
 from shared.protocol import METHODS
 from shared.protocol.contract import Method, Params
@@ -119,11 +120,14 @@ class Chore(Protocol):
 class JournalReading:
     """Every service can read any scope's journal for a gateway that missed something."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, epoch: Epoch) -> None:
         self._store = store
+        self._epoch = epoch
 
     @handles(READ_HEADS)
     async def read_heads(self, _call: Call, params: ReadHeads) -> Heads:
+        if params.surely:
+            return Heads(heads=await read_heads_surely(self._store, self._epoch, params.scopes[:AT_ONCE]))
         heads = await read_heads(self._store, params.scopes)
         return Heads(heads={scope: head.rev for scope, head in heads.items()})
 
@@ -141,7 +145,7 @@ class Service:
         rights, epoch = Rights(store, settings.rules_cache), Epoch(store)
         epoch.on_change.append(rights.forget_all)
         self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name, epoch), rights, epoch)
-        owners = [JournalReading(store), *make(self._parts)]
+        owners = [JournalReading(store, epoch), *make(self._parts)]
         self._handlers = handlers_of(name, owners)
         self._cascades = Cascades(store, name, settings.name, batches_of(owners))
         self._chores = [owner.run for owner in owners if isinstance(owner, Chore)]

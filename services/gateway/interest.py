@@ -19,6 +19,7 @@ from services.gateway.ordering import Feed
 from services.gateway.upstream import HEADS_PER_REQUEST, TROUBLE, Upstream
 from shared.bus import Bus, Subscription
 from shared.journal.entry import Entry, HeadNotice, parse_hint, without_deleted
+from shared.journal.history import HistoryLost
 from shared.scopes import Scope, subscription_for
 from shared.settings import Settings
 from shared.telemetry import CATCHING_UP, FEEDS, GAPS, REPAIRED, SUSPICIONS, logger
@@ -327,7 +328,7 @@ class Interest:
         await asyncio.sleep(_SECOND_LOOK)
         try:
             await self._compare(feeds)
-        except TROUBLE:
+        except (*TROUBLE, HistoryLost):
             self.doubt("second_look")
 
     async def _compare_when_suspect(self) -> None:
@@ -354,8 +355,9 @@ class Interest:
         await asyncio.gather(*(self._compare_batch(followed[start : start + HEADS_PER_REQUEST]) for start in starts))
 
     async def _compare_batch(self, batch: Sequence[Feed[Connection]]) -> None:
+        revs = {feed.scope.name: feed.last for feed in batch}
         async with self._comparisons:
-            heads = await self._upstream.heads([feed.scope.name for feed in batch])
+            heads = await self._upstream.compare(revs)
         for feed in batch:
             self.expect(feed, heads.get(feed.scope.name, 0))
 

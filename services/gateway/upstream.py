@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -17,6 +17,7 @@ from shared.bus import Bus, Headers, NoResponders, Reply
 from shared.errors import GuildwireError, Unavailable
 from shared.ids import new_trace
 from shared.journal.entry import Entry, from_document
+from shared.journal.history import gone_back, lost
 from shared.protocol.contract import Method, Params
 from shared.protocol.internal import READ_ENTRIES, READ_HEADS, ReadEntries, ReadHeads
 from shared.service import request_headers
@@ -157,9 +158,20 @@ class Upstream:
         reply = await self.forward(method, payload, user_id=user_id, session_id="", until=until)
         return method.result.model_validate_json(reply.payload, extra="ignore")
 
-    async def heads(self, scopes: list[str]) -> dict[str, int]:
-        """The revision of each scope; at most HEADS_PER_REQUEST of them."""
-        return (await self.call(READ_HEADS, ReadHeads(scopes=scopes))).heads
+    async def heads(self, scopes: list[str], *, surely: bool = False) -> dict[str, int]:
+        """The revision of each scope, of HEADS_PER_REQUEST at most; `surely`: of the first few, by a majority."""
+        return (await self.call(READ_HEADS, ReadHeads(scopes=scopes, surely=surely))).heads
+
+    async def compare(self, revs: Mapping[str, int]) -> dict[str, int]:
+        """The revision of each scope that was seen to come so far. Raises HistoryLost where one went back."""
+        epoch = self.epoch
+        heads = await self.heads(list(revs))
+        if missing := gone_back(revs, heads):
+            certain = await self.heads(sorted(missing), surely=True)
+            missing = gone_back({scope: missing[scope] for scope in certain}, certain)
+            if missing and self.epoch == epoch:
+                raise lost(missing, certain)
+        return heads
 
     async def entries(self, scope: str, after: int) -> list[Entry]:
         """The journal's entries after a revision, in order; not always all of them."""

@@ -24,6 +24,7 @@ from shared.journal.change import Append, Change, Requirement, Staged, Written, 
 from shared.journal.entry import Entry, Head, Lookup, Origin, recorded
 from shared.journal.group import Lane, Waiting
 from shared.journal.heads import HeadCache, Turns
+from shared.journal.history import HistoryWatch
 from shared.journal.pruner import Pruner
 from shared.journal.publisher import Publisher
 from shared.journal.reader import head_within, look_up, read_heads
@@ -38,6 +39,7 @@ __all__ = ["Append", "Change", "Entry", "Head", "Journal", "Lookup", "Origin", "
 R = TypeVar("R", bound=BaseModel)
 
 _OUTCOME_WITHIN_MS = 2_000
+_WATCHED = 200
 
 
 class Journal:
@@ -51,6 +53,7 @@ class Journal:
         self._nonce_days = settings.nonce_days
         self._heads = HeadCache(settings.head_cache)
         epoch.on_change.append(self._heads.forget_all)
+        self._history = HistoryWatch(store, epoch, lambda: self._heads.newest(_WATCHED))
         self._turns = Turns()
         self._others = Lane(self._commit_group)
         self._selves = Lane(self._commit_group)
@@ -67,6 +70,7 @@ class Journal:
             group.create_task(self._sweeper.run())
             group.create_task(self._pruner.run())
             group.create_task(self._epoch.run())
+            group.create_task(self._history.run())
 
     async def settle(self) -> None:
         """Clears what has been published; the last thing before the process ends."""

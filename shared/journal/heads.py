@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from itertools import islice
 
 from shared.journal.entry import Head
 from shared.scopes import Scope
@@ -35,6 +36,10 @@ class HeadCache:
         self._heads.move_to_end(scope.name)
         while len(self._heads) > self._limit:
             self._heads.popitem(last=False)
+
+    def newest(self, amount: int) -> dict[str, int]:
+        """The revisions of the scopes used last."""
+        return {name: self._heads[name].rev for name in islice(reversed(self._heads), amount)}
 
     def forget_all(self) -> None:
         self._heads.clear()

@@ -11,6 +11,7 @@ from shared.store import Document, Snapshot, Store, translated
 
 _ENTRIES_BYTES = 512 << 10
 DELTA_LIMIT = 100
+_SURELY_WITHIN_MS = 2_000
 
 
 def head_lookup(local_field: str) -> list[Document]:
@@ -35,6 +36,15 @@ async def read_heads(store: Store, scopes: Sequence[str]) -> dict[str, Head]:
     names: list[Document] = [{"scope": scope} for scope in scopes]
     found = await store.documents([{"$documents": names}, *head_lookup("scope")], len(names))
     return {document["scope"]: head_of(document) for document in found}
+
+
+async def head_last_written(store: Store, scope: str) -> int:
+    """The scope's last revision, by a majority that has all that was written before."""
+    with translated():
+        newest = await store.linearizable("journal").find_one(
+            {"scope": scope}, sort=[("rev", -1)], projection=_HEAD, max_time_ms=_SURELY_WITHIN_MS
+        )
+    return int(newest["rev"]) if newest else 0
 
 
 async def look_up(store: Store, wanted: Sequence[Lookup]) -> dict[Lookup, Document | None]:

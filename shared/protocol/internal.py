@@ -12,7 +12,10 @@ from shared.protocol.contract import Entity, Method, NoParams, Params
 
 
 class ReadHeads(Params):
+    """`surely`: as a majority has them, for the few of which there is doubt."""
+
     scopes: Annotated[list[str], Field(max_length=200)]
+    surely: bool = False
 
 
 class Heads(Entity):
