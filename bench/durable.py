@@ -15,7 +15,8 @@ from shared.journal import Append, Head, Journal, Origin, Written
 from shared.protocol.message import MessageDeleted
 from shared.scopes import channel_scope
 from shared.settings import Settings
-from shared.store import Insert, Store
+from shared.store import Store
+from shared.writes import Insert
 
 CHANNELS = 100
 WRITERS = 200

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from shared.journal import Change
 from shared.rights import member_rights
-from shared.store import Document, Filter, Snapshot, Upsert
+from shared.store import Document, Filter, Snapshot
 from shared.widening import Widening
+from shared.writes import Upsert
 
 START_READING = "start_reading"
 """The kind of the cascade."""

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -38,6 +37,7 @@ from shared.errors import LostRace, Unavailable
 from shared.ids import new_epoch
 from shared.settings import Settings
 from shared.telemetry import logger
+from shared.writes import Delete, DeleteAll, Insert, Update, UpdateAll, Upsert, Write
 
 Document = dict[str, Any]
 Filter = dict[str, Any]
@@ -62,55 +62,6 @@ _DOWN_OR_SLOW = {
 class OutcomeUnknown(Unavailable):
     """A commit was sent and no answer could be had: it may or may not have happened."""
 
-
-@dataclass(frozen=True, slots=True)
-class Insert:
-    collection: str
-    document: Document
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Must match exactly one document, else the change it belongs to has lost a race."""
-
-    collection: str
-    filter: Filter
-    update: Document | list[Document]
-
-
-@dataclass(frozen=True, slots=True)
-class Upsert:
-    """Updates the document that a unique key names, or makes it."""
-
-    collection: str
-    filter: Filter
-    update: Document
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateAll:
-    """Every document that matches, none included."""
-
-    collection: str
-    filter: Filter
-    update: Document | list[Document]
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    collection: str
-    filter: Filter
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteAll:
-    """Every document that matches, none included."""
-
-    collection: str
-    filter: Filter
-
-
-Write = Insert | Update | Upsert | UpdateAll | Delete | DeleteAll
 
 INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.

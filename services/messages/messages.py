@@ -37,7 +37,8 @@ from shared.protocol.message import (
 )
 from shared.rights import Sight
 from shared.service import Call, Parts, handles
-from shared.store import Document, Insert, Update, Write
+from shared.store import Document
+from shared.writes import Insert, Update, Write
 
 
 class Messages:

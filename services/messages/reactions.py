@@ -21,7 +21,8 @@ from shared.protocol.contract import Empty
 from shared.protocol.message import MessageChanged, Reaction, ReactionMade
 from shared.protocol.reaction import ADD_REACTION, DELETE_REACTION, AddReaction, DeleteReaction
 from shared.service import Call, Parts, handles
-from shared.store import Delete, Document, Filter, Insert, Snapshot, Store, Update, Write, translated
+from shared.store import Document, Filter, Snapshot, Store, translated
+from shared.writes import Delete, Insert, Update, Write
 
 R = TypeVar("R", bound=BaseModel)
 

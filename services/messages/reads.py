@@ -25,8 +25,9 @@ from shared.reading_starts import reading_starts
 from shared.rights import Sight
 from shared.scopes import self_scope
 from shared.service import Call, Parts, handles
-from shared.store import Document, Snapshot, Store, Upsert
+from shared.store import Document, Snapshot, Store
 from shared.visible import visible_channels
+from shared.writes import Upsert
 
 MOST_MENTIONS = 1_000
 _REPLY_BYTES = 480 << 10

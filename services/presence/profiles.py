@@ -34,7 +34,8 @@ from shared.protocol.account import (
 from shared.protocol.contract import Audience
 from shared.scopes import self_scope, user_scope
 from shared.service import Call, Parts, handles
-from shared.store import Document, Update, UpdateAll, Write, translated
+from shared.store import Document, translated
+from shared.writes import Update, UpdateAll, Write
 
 Changes = dict[str, Any]
 

@@ -20,7 +20,8 @@ from shared.protocol.settings import (
 from shared.protocol.settings import Settings as Own
 from shared.scopes import self_scope
 from shared.service import Call, Parts, handles
-from shared.store import Document, Insert, Update, Write, translated
+from shared.store import Document, translated
+from shared.writes import Insert, Update, Write
 
 
 class Settings:

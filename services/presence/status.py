@@ -18,7 +18,8 @@ from shared.profiles import shown_status
 from shared.protocol.account import UserChanged
 from shared.protocol.contract import Audience, Empty
 from shared.scopes import user_scope
-from shared.store import Document, Store, Update, translated
+from shared.store import Document, Store, translated
+from shared.writes import Update
 
 _PLACES: Document = dict.fromkeys(("status", "present", "rev", "deleted", *CIRCLE), 1)
 

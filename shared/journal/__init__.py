@@ -31,8 +31,9 @@ from shared.journal.reader import head_within, look_up, read_heads
 from shared.journal.sweeper import Sweeper
 from shared.scopes import Scope
 from shared.settings import Settings
-from shared.store import Document, Insert, Store, Transaction, translated
+from shared.store import Document, Store, Transaction, translated
 from shared.telemetry import COMMITS, ENTRIES
+from shared.writes import Insert
 
 __all__ = ["Append", "Change", "Entry", "Head", "Journal", "Lookup", "Origin", "Requirement", "Written"]
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from shared.journal.entry import Entry, Head, Lookup, Origin, recorded
 from shared.protocol.contract import Audience, Event
 from shared.scopes import Scope
-from shared.store import Delete, DeleteAll, Document, Filter, Insert, Transaction, Update, UpdateAll, Write
+from shared.store import Document, Filter, Transaction
+from shared.writes import Delete, DeleteAll, Insert, Update, UpdateAll, Write
 
 R = TypeVar("R", bound=BaseModel)
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from shared.errors import LostRace, Unavailable
 from shared.journal.reader import read_heads
-from shared.store import DeleteAll, Document, Store, moment_id, translated
+from shared.store import Document, Store, moment_id, translated
 from shared.telemetry import PRUNED, logger
+from shared.writes import DeleteAll
 
 _BATCH = 200
 _LEASE_MS = 60_000

@@ -22,6 +22,7 @@ from shared.errors import GuildwireError, LostRace, NotFound, Unavailable
 from shared.protocol import METHODS
 from shared.scopes import channel_scope, self_scope, server_scope
 from shared.settings import Settings
+from shared.writes import Insert
 from tests.model import events
 from tests.model.database import Database
 from tests.model.driver import Driver
@@ -141,7 +142,7 @@ class Replica:
 
         def write(head: Any) -> Any:
             event = events.MessageAdded(token=call.params["content"], id=head.last_id + 1)
-            insert = self._production.store.Insert("texts", {"text": event.token})
+            insert = Insert("texts", {"text": event.token})
             return journal.Written(event, [insert], Done(scope=scope.name, rev=head.rev + 1), event.id)
 
         requires = [journal.Requirement("servers", {"_id": SERVER, "perm_rev": perm_rev})]

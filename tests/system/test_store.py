@@ -10,7 +10,8 @@ import pytest_asyncio
 from deploy.embedded import Mongod
 from shared.errors import LostRace
 from shared.settings import Settings
-from shared.store import Insert, Store, Update
+from shared.store import Store
+from shared.writes import Insert, Update
 
 
 @pytest_asyncio.fixture
