@@ -15,9 +15,10 @@ import uvloop
 
 from shared.admin import Admin
 from shared.settings import Settings, SettingsError
-from shared.telemetry import configure_logging, logger
+from shared.telemetry import LOOP_LAG, configure_logging, logger
 
 _RETRY_FIRST, _RETRY_MOST = 0.2, 3.0
+_LAG_EVERY = 0.1
 
 
 class Part(Protocol):
@@ -62,6 +63,7 @@ async def _live(part: Part, settings: Settings) -> int:
         logger().error("admin_port_unusable", port=settings.admin_port, error=error.strerror)
         return 1
     life = asyncio.create_task(_start_and_work(part))
+    watch = asyncio.create_task(_watch_loop())
     ending = asyncio.create_task(ended.wait())
     await asyncio.wait({life, ending}, return_when=asyncio.FIRST_COMPLETED)
     failed = life.done() and not ended.is_set()
@@ -72,7 +74,8 @@ async def _live(part: Part, settings: Settings) -> int:
         await _drain(part, at_once)
     await part.stop()
     life.cancel()
-    await asyncio.wait({life}, timeout=5)
+    watch.cancel()
+    await asyncio.wait({life, watch}, timeout=5)
     await admin.close()
     logger().info("stopped")
     return 1 if failed else 0
@@ -108,6 +111,15 @@ async def _start_and_work(part: Part) -> None:
     gc.freeze()
     logger().info("started")
     await part.work()
+
+
+async def _watch_loop() -> None:
+    """Measures how long whatever comes has to wait until the loop turns to it."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _LAG_EVERY
+        await asyncio.sleep(_LAG_EVERY)
+        LOOP_LAG.observe(max(loop.time() - due, 0.0))
 
 
 async def until_it_works(what: str, attempt: Callable[[], Awaitable[object]]) -> None:

@@ -30,6 +30,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
+    WriteConcernError,
 )
 from pymongo.read_concern import ReadConcern
 
@@ -56,6 +57,10 @@ _BEGIN_AGAIN = {
 _DOWN_OR_SLOW = {
     43,  # CursorNotFound
     262,  # ExceededTimeLimit
+    14031,  # OutOfDiskSpace
+    # A member that goes away, or is no primary any more. The driver knows these as replies, but not all of them in
+    # what is said of a write that was made and is not durable yet.
+    *(6, 7, 89, 91, 134, 189, 9001, 10058, 10107, 11600, 11602, 13435, 13436),
 }
 
 
@@ -117,7 +122,7 @@ def failure(error: BaseException) -> Exception | None:
     """What a driver error means to the code above, or None when it is no driver error."""
     if not isinstance(error, PyMongoError):
         return None
-    if isinstance(error, ConnectionFailure | ExecutionTimeout):
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
         return Unavailable()
     code = _code_of(error)
     if code in _BEGIN_AGAIN or error.has_error_label("TransientTransactionError"):

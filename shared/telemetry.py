@@ -28,6 +28,10 @@ REFUSED = Counter("guildwire_requests_refused", "Requests refused before they ra
 CASCADES = Counter("guildwire_cascade_batches", "Batches of what large changes left to be done.", ["kind", "outcome"])
 IN_FLIGHT = Gauge("guildwire_requests_in_flight", "Requests a service is working on.")
 
+LOOP_LAG = Histogram(
+    "guildwire_loop_lag_seconds", "How late the event loop was for a timer.", buckets=(*_LATENCY, 20, 60)
+)
+
 CONNECTIONS = Gauge("guildwire_gateway_connections", "Open sockets.", ["state"])
 FRAMES_IN = Counter("guildwire_gateway_frames_received", "Frames received from clients.")
 CLOSES = Counter("guildwire_gateway_closes", "Sockets the gateway closed.", ["code"])

@@ -115,6 +115,10 @@ class Fleet(ABC):
             self._mongo = MongoClient(self.mongo_url, tz_aware=True)
         return self._mongo[self.database]
 
+    @property
+    def gateways(self) -> list[str]:
+        return [name for name in self.names if name.startswith("gateway")]
+
     # Single processes. `launch_now` blocks; the coroutines leave the event loop free.
 
     def launch_now(self, *names: str) -> None:

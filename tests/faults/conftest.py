@@ -11,9 +11,17 @@ import pytest
 
 from docs.reliability import ROWS, record
 from tests.faults.installation import Installation, installation
-from tests.faults.rows import FULL
+from tests.faults.rows import FULL, sized
 
-ENV: dict[str, dict[str, str]] = {}
+ENV: dict[str, dict[str, str]] = sized(
+    {
+        "*": {"LEASE_BEAT": "1", "LEASE_EXPIRY": "4", "LEASE_QUIET": "6"},
+        "gateway": {"DIGEST_INTERVAL": "8", "STATUS_GRACE": "4"},
+    },
+    {},
+)
+"""In a small run they soon lose patience."""
+
 HELD = pytest.StashKey[bool]()
 SEEN = pytest.StashKey[list[str]]()
 

@@ -72,10 +72,6 @@ class Installation(Fleet):
     def mongo_url(self) -> str:
         return f"mongodb://root:{self.mongo.root_password}@{','.join(self.mongo.hosts)}/?replicaSet=guildwire"
 
-    @property
-    def gateways(self) -> list[str]:
-        return [name for name in self.names if name.startswith("gateway")]
-
     async def cut_nats(self) -> None:
         """Between every process and every node."""
         await self._on_all_links(Link.cut)

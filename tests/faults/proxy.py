@@ -1,7 +1,7 @@
 """A link to a nats-server that also loses, doubles, swaps and delays hints.
 
 It reads what the server sends, by NATS's client protocol (https://docs.nats.io/reference/reference-protocols/nats-protocol):
-a `MSG` or `HMSG` line with its sizes, then the payload. Only hints, on subjects beginning `ev.`, are ever touched.
+a `MSG` or `HMSG` line with its sizes, then the payload. Unasked only hints are touched, on subjects beginning `ev.`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Proxy(Link):
         return f"nats://127.0.0.1:{self.port}"
 
     def lose_next(self, subject: str, hints: int) -> None:
-        """The next so many hints on this subject are lost, whatever the shares."""
+        """The next so many messages on this subject are lost, whatever the shares."""
         self._doomed[subject] = hints
 
     def delay_hints(self, subject: str, seconds: float) -> None:
@@ -60,6 +60,13 @@ class Proxy(Link):
 
     async def carry_back(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         await Hints(self, server, to_client).run()
+
+    def swallows(self, subject: str) -> bool:
+        """Whether a message that is no hint is lost: those that were said to be, and no others."""
+        if not self._doomed[subject]:
+            return False
+        self._doomed[subject] -= 1
+        return True
 
     def lateness(self, subject: str) -> float:
         return self._late.get(subject, 0.0)
@@ -89,8 +96,11 @@ class Hints:
             message = line
             if operation in {b"MSG", b"HMSG"}:
                 message += await self._server.readexactly(int(arguments[-1]) + len(b"\r\n"))
-            if operation == b"MSG" and arguments[0].startswith(b"ev."):
-                self._hint(arguments[0].decode(), message)
+            subject = arguments[0].decode() if operation == b"MSG" else ""
+            if subject.startswith("ev."):
+                self._hint(subject, message)
+            elif self._proxy.swallows(subject):
+                continue
             else:
                 self._to_client.write(message)
             await self._to_client.drain()

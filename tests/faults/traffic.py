@@ -240,8 +240,7 @@ class Traffic:
 async def traffic(fleet: Fleet, people: int, channels: int = 3) -> AsyncIterator[Traffic]:
     """They are there, have loaded everything, and say nothing yet."""
     newcomers = People(fleet)
-    gateways = sum(name.startswith("gateway") for name in fleet.names)
-    urls = [fleet.url(number) for number in range(gateways)]
+    urls = [fleet.url(number) for number in range(len(fleet.gateways))]
     everybody: list[Someone] = []
     busy = Traffic(fleet, everybody, "", [])
     try:
@@ -260,7 +259,7 @@ async def traffic(fleet: Fleet, people: int, channels: int = 3) -> AsyncIterator
                     async with await Client.connect(urls[0]) as client:
                         await client.call("authenticate", token=person.token)
                         await client.call("join_server", invite=invite)
-                first = number % gateways
+                first = number % len(urls)
                 everybody.append(await Someone.connect(person, urls[first:] + urls[:first]))
 
         await asyncio.gather(*(come(number, person) for number, person in enumerate(persons)))

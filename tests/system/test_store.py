@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from pymongo.errors import WriteConcernError
 
 from deploy.embedded import Mongod
-from shared.errors import LostRace
+from shared.errors import LostRace, Unavailable
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import Store, failure
 from shared.writes import Insert, Update
 
 
@@ -56,3 +57,10 @@ async def test_a_transaction_that_failed_leaves_nothing_to_the_next(store: Store
         async with store.transaction() as transaction:
             assert await transaction.find("messages", {"id": number + 2}, 1) == []
     assert await store["messages"].count_documents({}) == 2
+
+
+@pytest.mark.parametrize("code", [91, 189, 11602, 64])
+def test_a_write_that_a_majority_may_never_have_is_no_bug(code: int) -> None:
+    """What a member says that goes away in the midst of it."""
+    said = WriteConcernError("Replication is being shut down", code, {"code": code})
+    assert isinstance(failure(said), Unavailable)

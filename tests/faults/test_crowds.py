@@ -1,0 +1,102 @@
+"""Thousands of clients at once: sent elsewhere by a rolling restart, all coming back, some who read too slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from guildwire import Client
+from guildwire.state import Phase
+
+from tests.faults.crowds import crowds, metrics, seconds_until, share_below, spread, total
+from tests.faults.rows import sized
+from tests.rig import System
+
+WINDOW = sized(3.0, 20.0)
+SLACK = 3.0
+"""Seconds that the end of a process may take beside its window."""
+
+RESTARTED, RETURNING = sized(60, 3000), sized(100, 5000)
+HANDSHAKES = sized(5, 250)
+"""A second, and gateway."""
+
+ALL_ONLINE = 60.0
+LAG = 0.25
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(240, 1800)), pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Without links, which would share a core with all these clients."""
+    replicas = dict.fromkeys(("guilds", "messages", "presence"), 2)
+    env = {"gateway": {"DRAIN_SECONDS": str(WINDOW), "HANDSHAKE_RATE": str(HANDSHAKES)}}
+    with System(tmp_path_factory.mktemp("crowds"), gateways=3, replicas=replicas, env=env) as running:
+        yield running
+
+
+@pytest.mark.row(8)
+async def test_rolling_restart(system: System, figures: dict[str, str]) -> None:
+    async with crowds(system, RESTARTED) as there:
+        there.talk(per_second=sized(10, 30))
+        lasted: list[float] = []
+        parts = [0, 0, 0, 0]
+        for number, name in enumerate(system.gateways):
+            url = system.url(number)
+            leaving = [client for client in there.clients if client.state.url == url]
+            began = time.monotonic()
+            moments: list[float] = []
+            watches = [asyncio.create_task(_note_leaving(client, began, moments)) for client in leaving]
+            await system.terminate(name)
+            lasted.append(time.monotonic() - began)
+            await asyncio.gather(*watches)
+            parts = [before + now for before, now in zip(parts, spread(moments, WINDOW), strict=True)]
+            await system.launch(name)
+        await seconds_until(lambda: there.online == len(there.clients), "all are online", ALL_ONLINE)
+        said = await there.hush()
+        await there.all_have_all()
+        figures["clients"] = str(len(there.clients))
+        figures["acknowledged"] = f"{said}, none lost"
+        figures["drains"] = f"of {WINDOW:.0f} s lasted at most {max(lasted):.1f} s"
+        figures["left in each quarter of the window"] = ", ".join(f"{part / sum(parts):.0%}" for part in parts)
+        assert max(lasted) < WINDOW + SLACK
+        assert min(parts) > sum(parts) / 8
+
+
+async def _note_leaving(client: Client, began: float, moments: list[float]) -> None:
+    await client._status.until(lambda state: state.phase is not Phase.ONLINE)
+    moments.append(time.monotonic() - began)
+
+
+@pytest.mark.row(9)
+async def test_all_come_back_at_once(system: System, figures: dict[str, str]) -> None:
+    async with crowds(system, RETURNING) as there:
+        for name in system.gateways:
+            system.env[name] = {**system.env.get(name, {}), "LIMITS": "on"}
+        before = time.monotonic()
+        await asyncio.gather(*(system.kill(name) for name in system.gateways))
+        await system.launch(*system.gateways)
+        up = time.monotonic()
+        fresh = await asyncio.to_thread(metrics, system, system.gateways)
+        await seconds_until(lambda: there.online == len(there.clients), "all are online", 2 * ALL_ONLINE)
+        took = time.monotonic() - up
+        now = await asyncio.to_thread(metrics, system, system.gateways)
+        read = {name: value - fresh.get(name, 0.0) for name, value in now.items()}
+        entities = total(read, "guildwire_gateway_request_seconds_count", lambda labels: "method=get_" in labels)
+        refused = total(read, "guildwire_requests_refused_total", lambda labels: "why=handshake" in labels)
+        punctual = share_below(read, "guildwire_loop_lag_seconds", LAG)
+        there.talk(per_second=20)
+        await asyncio.sleep(3)
+        await there.hush()
+        await there.all_have_all()
+        figures["clients"] = f"{len(there.clients)}, gateways away for {up - before:.1f} s"
+        figures["all online"] = f"{took:.1f} s after they were up"
+        figures["reads of entities"] = f"{entities:.0f}"
+        figures["handshakes refused"] = f"{refused:.0f}"
+        figures[f"loop lag ≤ {LAG * 1000:.0f} ms"] = f"{punctual:.1%}"
+        assert took < ALL_ONLINE
+        assert entities < len(there.clients) / 20
+        assert refused > 0
+        assert punctual > sized(0.9, 0.99)

@@ -1,0 +1,163 @@
+"""Somebody is put out of a channel while many write to it: not one entry made later comes to them, on any way."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.client import Client, RpcError
+from tests.faults.crowd import end
+from tests.faults.installation import GATEWAYS, Installation
+from tests.faults.rows import sized
+from tests.rig import People, Person, perm_rev, refused
+
+RATE, VOICES = sized(120, 500), 10
+ROUNDS = sized(2, 30)
+MEANWHILE = 0.3
+VIEW = "view_channel"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(180, 900)), pytest.mark.asyncio(loop_scope="module")]
+
+
+@dataclass
+class Scene:
+    """A channel that the holders of a role see; the owner writes to it over several connections, and all write on."""
+
+    everything: Installation
+    people: People
+    owner: Client
+    server_id: str
+    channel_id: str
+    everyone_id: str
+    role_id: str
+    voices: list[Client]
+    said: int = 0
+    talking: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def scope(self) -> str:
+        return f"channel:{self.channel_id}"
+
+    async def talk(self, voice: Client) -> None:
+        for number in itertools.count():
+            await voice.call("add_message", channel_id=self.channel_id, content=f"said {number}")
+            self.said += 1
+            await asyncio.sleep(VOICES / RATE)
+
+    async def enter(self, person: Person, gateway: int) -> Client:
+        """A member with the role, who has the newest messages and hears what comes."""
+        client = await self.people.connect(person, gateway)
+        if self.server_id not in (server["id"] for server in (await client.call("get_servers"))["servers"]):
+            invite = await self.owner.call("add_invite", server_id=self.server_id)
+            await client.call("join_server", invite=invite["code"])
+        await self.owner.call("update_member", **self.named(person), changes={"roles": [self.role_id]})
+        page = {"channel_id": self.channel_id, "amount": 20, "anchor": 0, "direction": False}
+        for _ in range(50):
+            try:
+                await client.call("get_message_chunk", **page)
+                return client
+            except RpcError:
+                await asyncio.sleep(0.05)
+        raise AssertionError("it never came into sight")
+
+    def named(self, person: Person) -> dict[str, str]:
+        return {"server_id": self.server_id, "user_id": person.id}
+
+    def forbidden(self, client: Client, since: int) -> list[int]:
+        """The revisions that it was told of entries made under these permissions or later."""
+        told = {event.rev for event in client.events if event.params.get("scope") == self.scope}
+        later = {"scope": self.scope, "perm_rev": {"$gte": since}}
+        return sorted(told & {entry["rev"] for entry in self.everything.db.journal.find(later, {"rev": 1})})
+
+
+async def staged(everything: Installation, people: People) -> Scene:
+    ann = await people.register("ann")
+    voices = [await people.connect(ann, number % GATEWAYS) for number in range(VOICES)]
+    owner = await people.connect(ann)
+    in_server = {"server_id": (await owner.call("add_server", name="Tea house"))["id"]}
+    (everyone,) = (await owner.call("get_server_roles", **in_server))["roles"]
+    role = await owner.call("add_role", **in_server, name="keepers", color="", rules=[])
+    hidden = [
+        {"role_id": everyone["id"], "allow": [], "deny": [VIEW]},
+        {"role_id": role["id"], "allow": [VIEW], "deny": []},
+    ]
+    made = await owner.call("add_channel", **in_server, name="hidden", roles=hidden)
+    return Scene(everything, people, owner, in_server["server_id"], made["id"], everyone["id"], role["id"], voices)
+
+
+Way = Callable[[Scene, Person], Awaitable[Any]]
+
+
+async def kicked(scene: Scene, person: Person) -> None:
+    await scene.owner.call("delete_member", **scene.named(person))
+
+
+async def role_taken(scene: Scene, person: Person) -> None:
+    await scene.owner.call("update_member", **scene.named(person), changes={"roles": []})
+
+
+async def overwrite_set(scene: Scene, _person: Person) -> None:
+    """For everybody who holds the role; the second time it changes nothing any more."""
+    hidden = [{"role_id": scene.role_id, "allow": [], "deny": [VIEW]}]
+    await scene.owner.call("update_channel", channel_id=scene.channel_id, changes={"roles": hidden})
+
+
+async def allow(scene: Scene) -> None:
+    shown = [
+        {"role_id": scene.everyone_id, "allow": [], "deny": [VIEW]},
+        {"role_id": scene.role_id, "allow": [VIEW], "deny": []},
+    ]
+    await scene.owner.call("update_channel", channel_id=scene.channel_id, changes={"roles": shown})
+
+
+@pytest.mark.row(12)
+async def test_nothing_is_told_after_a_permission_is_gone(everything: Installation, figures: dict[str, str]) -> None:
+    people = People(everything)
+    scene = await staged(everything, people)
+    victims = await people.several(*["bob"] * GATEWAYS)
+    told = 0
+    began = time.monotonic()
+    try:
+        scene.talking = [asyncio.create_task(scene.talk(voice)) for voice in scene.voices]
+        for number in range(ROUNDS):
+            for way in (kicked, role_taken, overwrite_set):
+                clients = [await scene.enter(person, gateway) for gateway, person in enumerate(victims)]
+                await asyncio.gather(*(client.event("message_added") for client in clients))
+                positions = [max(event.rev for event in each.heard("message_added")) for each in clients]
+                gone: list[int] = []
+                for person in victims:
+                    await way(scene, person)
+                    gone.append(perm_rev(everything, scene.server_id))
+                await asyncio.sleep(MEANWHILE)
+                for person, client, position, since in zip(victims, clients, positions, gone, strict=True):
+                    told += len(scene.forbidden(client, since))
+                    await out_of_sight(scene, client)
+                    back = await people.open(number % GATEWAYS)
+                    claimed = {scene.scope: position, f"server:{scene.server_id}": 1}
+                    reply = await back.call("authenticate", token=person.token, resume=claimed)
+                    assert scene.scope not in reply["current"]
+                    await out_of_sight(scene, back)
+                    told += len(scene.forbidden(back, since))
+                    await asyncio.gather(back.close(), client.close())
+                await allow(scene)
+        lasted = time.monotonic() - began
+        figures["forbidden entries told"] = f"{told}, in {3 * ROUNDS} changes of sight for {len(victims)} users each"
+        figures["messages"] = f"{scene.said / lasted:.0f} a second"
+        assert told == 0
+    finally:
+        await end(scene.talking)
+        await people.close()
+
+
+async def out_of_sight(scene: Scene, client: Client) -> None:
+    """Neither history nor counters have it."""
+    page = {"channel_id": scene.channel_id, "amount": 20, "anchor": 0, "direction": False}
+    assert (await refused(client.call("get_message_chunk", **page))).reason in {"forbidden", "not_found"}
+    states = await client.call("get_read_states")
+    assert scene.channel_id not in str(states)

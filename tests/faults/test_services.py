@@ -1,0 +1,83 @@
+"""Services killed in the midst of writing, and between a commit and its publication."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import cycle, islice
+
+import pytest
+
+from tests.faults.crashing import STEPS
+from tests.faults.installation import Installation
+from tests.faults.rows import sized
+from tests.faults.test_servers import all_is_well
+from tests.faults.traffic import Traffic, quantile, traffic
+from tests.rig import eventually
+
+PEOPLE, VOICES = sized(12, 60), 12
+RATE = sized(30, 60)
+TROUBLE = 2.0
+AWAY = 1.0
+"""Seconds from a replica's death to its being started again."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(240, 1200)), pytest.mark.asyncio(loop_scope="module")]
+
+
+async def struck(everything: Installation, busy: Traffic, step: str) -> tuple[str, float]:
+    """Some replica of messages is killed at this step; its name, and the moment."""
+    scopes = [f"channel:{channel_id}" for channel_id in busy.channels]
+    for scope in scopes:
+        everything.dooms.lay(scope, step)
+    await eventually(lambda: any(everything.dooms.blow(scope) for scope in scopes), "the blow", 20)
+    # Whichever came first: the others are spared, if it is not too late for them.
+    for scope in scopes:
+        everything.dooms.lift(scope)
+    blow = min((blow for scope in scopes if (blow := everything.dooms.blow(scope))), key=lambda blow: blow.at)
+    return blow.name, blow.at
+
+
+async def replace_the_dead(everything: Installation) -> None:
+    dead = [name for name, process in everything.processes.items() if not process.running]
+    await everything.launch(*dead)
+
+
+@pytest.mark.row(2)
+async def test_service_killed_in_the_midst_of_writing(everything: Installation, figures: dict[str, str]) -> None:
+    async with traffic(everything, PEOPLE) as busy:
+        busy.talk(RATE, VOICES)
+        lasted: list[float] = []
+        for step in islice(cycle(STEPS), sized(5, 5 * len(STEPS))):
+            await busy.has_said(RATE // 2)
+            _, killed = await struck(everything, busy, step)
+            await asyncio.sleep(AWAY)
+            await replace_the_dead(everything)
+            await asyncio.sleep(TROUBLE)
+            lasted.append(busy.trouble_lasted(killed))
+        await all_is_well(busy, figures)
+        figures["kills"] = str(len(lasted))
+        figures["errors for"] = f"{quantile(lasted, 0.5):.2f} s, at most {max(lasted):.2f} s"
+        assert max(lasted) < TROUBLE
+
+
+@pytest.mark.row(7)
+async def test_service_killed_between_commit_and_publication(everything: Installation, figures: dict[str, str]) -> None:
+    """Each time what was committed is seen by all, though its writer is dead and nobody acknowledged it."""
+    async with traffic(everything, people=6) as busy:
+        speaker, *_ = busy.everybody
+        seen: list[float] = []
+        for number in range(sized(10, 1000)):
+            channel_id = busy.channels[number % len(busy.channels)]
+            everything.dooms.lay(f"channel:{channel_id}", "after-commit")
+            saying = asyncio.create_task(busy.say(speaker, channel_id))
+            await eventually(lambda: everything.dooms.blow(f"channel:{channel_id}") is not None, "the blow", 20)  # noqa: B023
+            blow = everything.dooms.blow(f"channel:{channel_id}")
+            assert blow is not None
+            content = f"said {number + 1}"
+            await eventually(lambda: all(content in one.heard for one in busy.everybody), "it is seen", 10)  # noqa: B023
+            seen.append(max(one.heard[content] for one in busy.everybody) - blow.at)
+            assert await saying == content
+            await replace_the_dead(everything)
+        await all_is_well(busy, figures)
+        figures["kills"] = str(len(seen))
+        figures["seen after"] = f"{quantile(seen, 0.5):.2f} s, at most {max(seen):.2f} s"
+        assert max(seen) < 5
