@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from docs import asyncapi
+from docs import asyncapi, reliability
 from docs.reference import reference
 from shared import settings
 
@@ -32,10 +32,15 @@ def settings_page() -> str:
     return f"{SETTINGS_INTRODUCTION}\n{settings.table()}\n"
 
 
+def reliability_page() -> str:
+    return f"{_MADE}\n\n{reliability.page()}"
+
+
 PAGES = {
     DOCS / "protocol" / "reference.md": reference_page,
     DOCS / "protocol" / "asyncapi.json": asyncapi.text,
     DOCS / "settings.md": settings_page,
+    DOCS / "reliability.md": reliability_page,
 }
 
 

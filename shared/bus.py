@@ -21,7 +21,7 @@ from nats.aio.subscription import Subscription
 
 from shared.errors import Unavailable
 from shared.settings import Settings
-from shared.telemetry import NATS_STATE, REFUSED, logger
+from shared.telemetry import NATS_STATE, REFUSED, SUBSCRIPTIONS, logger
 
 __all__ = ["Bus", "Headers", "NoResponders", "PayloadTooLarge", "Reply", "Request", "Subscription"]
 
@@ -152,6 +152,7 @@ class Bus:
         return await self._subscribe(subject, receive)
 
     async def unhear(self, subscription: Subscription) -> None:
+        SUBSCRIPTIONS.dec()
         try:
             await subscription.unsubscribe()
         except (nats.errors.Error, ConnectionError) as error:
@@ -211,13 +212,15 @@ class Bus:
         self, subject: str, receive: Callable[[Msg], Awaitable[None]], group: str = ""
     ) -> Subscription:
         try:
-            return await self._client.subscribe(
+            subscription = await self._client.subscribe(
                 subject,
                 queue=group,
                 cb=receive,
                 pending_msgs_limit=_PENDING_MESSAGES,
                 pending_bytes_limit=_PENDING_BYTES,
             )
+            SUBSCRIPTIONS.inc()
+            return subscription
         except (nats.errors.Error, ConnectionError) as error:
             raise Unavailable from error
 

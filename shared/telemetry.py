@@ -44,6 +44,7 @@ CATCHING_UP = Gauge("guildwire_gateway_catching_up", "Connections being told wha
 GAPS = Counter("guildwire_gateway_gaps", "Gaps in a scope's revisions that the journal had to fill.")
 REPAIRED = Counter("guildwire_gateway_repaired_entries", "Entries that came from the journal instead of a hint.")
 SUSPICIONS = Counter("guildwire_gateway_suspicions", "Times all scopes were compared with the journal.", ["why"])
+SUBSCRIPTIONS = Gauge("guildwire_nats_subscriptions", "Subjects subscribed to at NATS.")
 NATS_STATE = Gauge("guildwire_nats_connected", "1 while the NATS connection stands.")
 
 

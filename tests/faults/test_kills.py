@@ -24,12 +24,13 @@ import pytest_asyncio
 from deploy.embedded import Mongod
 from tests.faults.crashing import COMMITTED, STEPS, UNCOMMITTED, Blow, Dooms
 from tests.faults.crowd import PATIENCE, end, quantiles
+from tests.faults.rows import sized
 from tests.faults.stage import Change, Stage, staged
 from tests.rig import People, System, eventually
 
-ROUNDS = 20
+ROUNDS = sized(10, 20)
 REPLICAS = {"messages": 5, "guilds": 2}
-"""Five kills a round: a hundred."""
+"""Five kills a round."""
 
 FROZEN_AT = ("after-insert", "after-outbox", "after-commit")
 FROZEN_FOR = 2.5

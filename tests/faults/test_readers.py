@@ -1,0 +1,184 @@
+"""Clients that read too slowly among many that do not; and clients that come and go without end."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import psutil
+import pytest
+
+from tests.client import Client, Event, Received
+from tests.faults.crowds import metrics, total
+from tests.faults.rows import sized
+from tests.faults.traffic import quantile
+from tests.rig import People, Person, System, general, join
+
+READERS, SLOW = sized((40, 5), (1900, 100))
+USERS = 20
+RATE = sized(10, 5)
+"""Messages a second to all of them."""
+
+BYTES_PER_SECOND = 1024
+OUTBOX = sized(1 << 14, 1 << 16)
+CLOSED_WITHIN = sized(60.0, 240.0)
+WORSE = sized(3.0, 1.1)
+NOISE = 0.02
+CYCLES, WARM_UP, AT_ONCE = sized(150, 20_000), sized(150, 2_000), 20
+GROWTH = sized(0.1, 0.01)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(240, 3000)), pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    env = {"gateway": {"OUTBOX_LIMIT": str(OUTBOX), "INTEREST_LINGER": "1", "DIGEST_INTERVAL": "5"}}
+    with System(tmp_path_factory.mktemp("readers"), gateways=1, env=env) as running:
+        yield running
+
+
+class Hall:
+    """A channel that all of them read; `lags` are the seconds from asking to hearing since they were last taken."""
+
+    def __init__(self, speaker: Client, persons: list[Person], server_id: str, channel_id: str) -> None:
+        self.speaker = speaker
+        self.persons = persons
+        self.server_id = server_id
+        self.channel_id = channel_id
+        self.lags: list[float] = []
+
+    def hear(self, received: Received) -> None:
+        if isinstance(received, Event) and received.method == "message_added":
+            self.lags.append(received.at - float(received.params["message"]["content"].partition(" ")[0]))
+
+    async def speak(self, seconds: float) -> float:
+        """The p99 of everybody's lags meanwhile."""
+        self.lags.clear()
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            content = f"{time.monotonic()} {'x' * 400}"
+            await self.speaker.call("add_message", channel_id=self.channel_id, content=content)
+            await asyncio.sleep(1 / RATE)
+        await asyncio.sleep(1)
+        return quantile(self.lags, 0.99)
+
+
+@asynccontextmanager
+async def hall(system: System) -> AsyncIterator[Hall]:
+    people = People(system)
+    owner = await people.register("ann")
+    persons = await people.several(*["bob"] * USERS)
+    speaker = await people.connect(owner)
+    server_id = (await speaker.call("add_server", name="Hall"))["id"]
+    for person in persons:
+        await join(speaker, await people.connect(person), server_id)
+    try:
+        yield Hall(speaker, persons, server_id, await general(speaker, server_id))
+    finally:
+        await people.close()
+
+
+async def slow_reader(url: str, token: str) -> None:
+    """Speaks WebSocket by hand, so that nothing reads ahead: a thousand bytes a second, until the gateway ends it."""
+    host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
+    own = socket.socket()
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    own.setblocking(False)
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.sock_connect(own, (host, int(port)))
+        key = base64.b64encode(secrets.token_bytes(16)).decode()
+        upgrade = f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        await loop.sock_sendall(own, f"{upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+        request = {"jsonrpc": "2.0", "id": 1, "method": "authenticate", "params": {"token": token}}
+        await loop.sock_sendall(own, _frame(json.dumps(request).encode()))
+        with suppress(ConnectionError):
+            while await loop.sock_recv(own, BYTES_PER_SECOND):  # noqa: ASYNC110 - it is to be slow
+                await asyncio.sleep(1)
+    finally:
+        own.close()
+
+
+def _frame(text: bytes) -> bytes:
+    """A masked text frame of at most 64 KiB, as RFC 6455 has it."""
+    mask = secrets.token_bytes(4)
+    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
+    return b"\x81" + length + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(text))
+
+
+def closes(system: System) -> float:
+    return total(metrics(system, ["gateway-0"]), "guildwire_gateway_closes_total", lambda labels: labels == "code=4008")
+
+
+@pytest.mark.row(10)
+async def test_slow_readers(system: System, figures: dict[str, str]) -> None:
+    async with hall(system) as there:
+        readers: list[Client] = []
+        for number in range(READERS):
+            readers.append(await Client.connect(system.url(), there.hear))
+            await readers[-1].call("authenticate", token=there.persons[number % USERS].token)
+        before = [await there.speak(sized(3, 15)) for _ in range(3)]
+        tokens = [there.persons[number % USERS].token for number in range(SLOW)]
+        slow = [asyncio.create_task(slow_reader(system.url(), token)) for token in tokens]
+        await asyncio.sleep(2)
+        meanwhile = [await there.speak(sized(3, 15)) for _ in range(3)]
+        began = time.monotonic()
+        while closes(system) < SLOW:
+            assert time.monotonic() < began + CLOSED_WITHIN, f"{closes(system)} of {SLOW} are closed"
+            await there.speak(2)
+        assert all(reader.close_code is None for reader in readers), "nobody else is closed"
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*(reader.close() for reader in readers))
+        usual, worse = sorted(before)[1], sorted(meanwhile)[1]
+        figures["slow readers"] = f"{SLOW} of {READERS + SLOW}, all closed with 4008"
+        figures["the others' p99"] = f"{worse * 1000:.1f} ms, {usual * 1000:.1f} ms without them"
+        assert worse < usual * WORSE + NOISE
+
+
+def holdings(system: System) -> dict[str, float]:
+    """What a gateway holds: scopes, subscriptions at NATS, sockets, and bytes."""
+    read = metrics(system, ["gateway-0"])
+    return {
+        "scopes": total(read, "guildwire_gateway_scopes"),
+        "subscriptions": total(read, "guildwire_nats_subscriptions"),
+        "sockets": total(read, "guildwire_gateway_connections"),
+        "memory": float(psutil.Process(system.processes["gateway-0"].pid).memory_info().rss),
+    }
+
+
+@pytest.mark.row(11)
+async def test_coming_and_going(system: System, figures: dict[str, str]) -> None:
+    async with hall(system) as there:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def cycle(number: int) -> None:
+            async with room, await Client.connect(system.url()) as client:
+                await client.call("authenticate", token=there.persons[number % USERS].token)
+                await client.call("get_server", server_id=there.server_id)
+                await client.call("get_server_channels", server_id=there.server_id)
+                page = {"channel_id": there.channel_id, "amount": 20, "anchor": 0, "direction": False}
+                await client.call("get_message_chunk", **page)
+                await client.call("get_users", users={person.id: 0 for person in there.persons})
+
+        async def cycles(amount: int) -> dict[str, float]:
+            for start in range(0, amount, 500):
+                await asyncio.gather(*(cycle(number) for number in range(start, min(start + 500, amount))))
+            least = holdings(system)
+            await asyncio.sleep(12)  # what nobody holds is let go of now and then
+            return {name: min(value, least[name]) for name, value in holdings(system).items()}
+
+        before = await cycles(WARM_UP)
+        after = await cycles(CYCLES)
+        figures["cycles"] = f"{CYCLES}, after {WARM_UP} to warm up"
+        for name in ("scopes", "subscriptions", "sockets"):
+            figures[name] = f"{after[name]:.0f}, {before[name]:.0f} before"
+            assert after[name] <= before[name]
+        figures["memory"] = f"{after['memory'] / 2**20:.1f} MiB, {before['memory'] / 2**20:.1f} before"
+        assert after["memory"] < before["memory"] * (1 + GROWTH)
