@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+
+from shared.errors import RateLimited
+from shared.telemetry import REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +63,9 @@ class Buckets:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(key)
         return bucket
+
+
+def refusal(why: str, message: str, wait: float) -> RateLimited:
+    """What is said to who must wait so many seconds, and counted as refused for this reason."""
+    REFUSED.labels(why=why).inc()
+    return RateLimited(message, retry_after_ms=math.ceil(wait * 1000))

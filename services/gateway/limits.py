@@ -6,15 +6,13 @@ gateway counts by itself. Who is refused is told when to ask again; who goes on 
 
 from __future__ import annotations
 
-import math
 import time
 
 from services.gateway.jsonrpc import Incoming
 from shared.errors import RateLimited
 from shared.protocol.account import LOGIN, REGISTER
 from shared.settings import Settings
-from shared.telemetry import REFUSED
-from shared.token_buckets import Bucket, Buckets, Rate
+from shared.token_buckets import Bucket, Buckets, Rate, refusal
 
 ABUSE = 4009
 _REMEMBERED = 100_000
@@ -111,5 +109,4 @@ class ConnectionLimits:
 
 
 def _limited(wait: float) -> RateLimited:
-    REFUSED.labels(why="rate_limited").inc()
-    return RateLimited("Too many requests; slow down.", retry_after_ms=math.ceil(wait * 1000))
+    return refusal("rate_limited", "Too many requests; slow down.", wait)

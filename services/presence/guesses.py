@@ -7,15 +7,13 @@ nothing, but while they are under way. A replica counts by itself; requests of o
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from shared.errors import Forbidden, RateLimited, Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 from shared.settings import Settings
-from shared.telemetry import REFUSED
-from shared.token_buckets import Bucket, Buckets, Rate
+from shared.token_buckets import Bucket, Buckets, Rate, refusal
 
 _FROM_ONE_ADDRESS = Rate(burst=10, per_second=0.2)
 _FROM_ALL = Rate(burst=100, per_second=1)
@@ -64,7 +62,6 @@ async def _always() -> bool:
 
 def _take(bucket: Bucket, now: float, paid: list[Bucket]) -> None:
     if wait := bucket.wait(1, now):
-        REFUSED.labels(why="guesses").inc()
-        raise RateLimited("Too many wrong passwords; try again later.", retry_after_ms=math.ceil(wait * 1000))
+        raise refusal("guesses", "Too many wrong passwords; try again later.", wait)
     bucket.take(1, now)
     paid.append(bucket)
