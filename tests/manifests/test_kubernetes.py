@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import PurePosixPath
+import shutil
+import textwrap
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from shared.admin import Admin
 from shared.settings import Settings
 from tests.manifests.sources import (
+    BASE,
     OURS,
     ROOT,
     SERVICES,
@@ -99,6 +102,24 @@ def test_all_have_the_one_image() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_environment_is_settings(part: str) -> None:
     assert refused(image_environment() | pod_environment(deployment(part))) == []
+
+
+def test_the_overlay_of_the_page_says_where_the_image_is_and_whom_to_believe(tmp_path: Path) -> None:
+    """The base believes nobody: it can't know which addresses are a balancer's, and which are any pod's."""
+    assert all("TRUSTED_PROXIES" not in pod_environment(deployment(part)) for part in PARTS)
+    page = (ROOT / "docs" / "running.md").read_text()
+    found = re.search(r"^    # deploy/k8s/(overlays/mine)/kustomization.yaml\n((?:    .*\n)+)", page, re.MULTILINE)
+    assert found is not None
+    shutil.copytree(BASE, tmp_path / "base")
+    overlay = tmp_path / found[1]
+    overlay.mkdir(parents=True)
+    (overlay / "kustomization.yaml").write_text(textwrap.dedent(found[2]))
+    rendered = objects(overlay)
+    (told,) = [each["data"] for each in rendered if each["kind"] == "ConfigMap" and "TRUSTED_PROXIES" in each["data"]]
+    assert len(settings_of(told).trusted_proxies) == 2
+    assert told["LOG_LEVEL"] == pod_environment(deployment("gateway"))["LOG_LEVEL"]
+    images = {main_container(each)["image"] for each in rendered if each["kind"] == "Deployment"}
+    assert images == {f"registry.example.com/{OURS}:{version()}"}
 
 
 def test_services_are_told_what_the_gateway_is_and_more() -> None:
