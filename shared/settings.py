@@ -84,6 +84,9 @@ class Settings(BaseModel):
     rate_burst: float = Field(100.0, ge=50, description="requests, by their cost, that anybody may send at once")
     rate_per_second: float = Field(20.0, gt=0, description="the same, in the long run, each second")
     handshake_rate: float = Field(200.0, gt=0, description="sockets a gateway accepts each second; more get 503")
+    handshake_rate_per_address: float = Field(
+        50.0, gt=0, description="the same from one address, which may be a whole company's; also refused tokens"
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description="networks of the balancers whose X-Forwarded-For is believed, separated by commas"
     )

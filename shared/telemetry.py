@@ -34,6 +34,9 @@ LOOP_LAG = Histogram(
 
 CONNECTIONS = Gauge("guildwire_gateway_connections", "Open sockets.", ["state"])
 FRAMES_IN = Counter("guildwire_gateway_frames_received", "Frames received from clients.")
+FORWARDED_IN_VAIN = Counter(
+    "guildwire_gateway_forwarded_in_vain", "Requests whose X-Forwarded-For came from none of TRUSTED_PROXIES."
+)
 CLOSES = Counter("guildwire_gateway_closes", "Sockets the gateway closed.", ["code"])
 REPLIES = Histogram(
     "guildwire_gateway_request_seconds", "From a request's frame to its reply.", ["method", "reason"], buckets=_LATENCY

@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from services.gateway.addresses import Addresses
 from services.gateway.dispatch import Parts
 from services.gateway.drain import Drain
 from services.gateway.entrance import Entrance
@@ -16,6 +17,7 @@ from services.gateway.lease import Lease
 from services.gateway.limits import Limits
 from services.gateway.sessions import Sessions
 from services.gateway.socket import Sockets
+from services.gateway.tokens import Tokens
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
 from shared.bus import Bus
@@ -36,10 +38,12 @@ class Gateway:
         self._visibility = Visibility(self._interest, upstream, users, settings.interest_linger)
         self._sessions = Sessions(self._bus, upstream, settings.digest_interval)
         self._lease = Lease(upstream, settings)
-        entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions, self._lease)
-        limits = Limits(settings)
-        self._sockets = Sockets(Parts(settings, upstream, self._interest, users, entrance, limits), self._visibility)
-        self._images = Images(upstream, settings, limits)
+        limits, addresses = Limits(settings), Addresses(settings.trusted_proxies)
+        tokens = Tokens(upstream, limits)
+        entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions, self._lease, tokens)
+        parts = Parts(settings, upstream, self._interest, users, entrance, limits)
+        self._sockets = Sockets(parts, self._visibility, addresses)
+        self._images = Images(upstream, settings, limits, tokens, addresses)
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
         self._bus.on_doubt = self._doubt

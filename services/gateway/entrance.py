@@ -17,10 +17,11 @@ from services.gateway.resumption import Resumption, Sorted
 from services.gateway.servers import Arrival
 from services.gateway.sessions import Sessions
 from services.gateway.sight import BLIND
+from services.gateway.tokens import Tokens
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
 from shared.errors import Conflict, Unavailable
-from shared.protocol.account import IDENTIFY, Authenticate, Authenticated, Identify, Identity, Resume, Resumed
+from shared.protocol.account import Authenticate, Authenticated, Resume, Resumed
 from shared.protocol.contract import NoParams
 from shared.protocol.internal import GET_MEMBERSHIPS, Memberships
 from shared.scopes import Scope, self_scope, server_scope
@@ -42,6 +43,7 @@ class Entrance:
         users: HeardUsers,
         sessions: Sessions,
         lease: Lease,
+        tokens: Tokens,
     ) -> None:
         self._upstream = upstream
         self._interest = interest
@@ -49,17 +51,16 @@ class Entrance:
         self._users = users
         self._sessions = sessions
         self._lease = lease
+        self._tokens = tokens
         self._resumption = Resumption(upstream, interest, visibility)
 
     async def authenticate(
         self, connection: Connection, params: Authenticate, until: float, address: str = ""
     ) -> Authenticated:
-        """Raises what presence refuses with, Conflict when done before, or Unavailable; then nothing is attached."""
+        """Raises what presence refuses with, RateLimited, Conflict or Unavailable; then nothing is attached."""
         if connection.user_id:
             raise Conflict("This connection is authenticated already.")
-        payload = Identify(token=params.token).model_dump_json().encode()
-        reply = await self._upstream.forward(IDENTIFY, payload, user_id="", session_id="", until=until, address=address)
-        identity = Identity.model_validate_json(reply.payload, extra="ignore")
+        identity = await self._tokens.owner(params.token, address, until)
         connection.user_id, connection.session_id = identity.user.id, identity.session_id
         self._sessions.add(connection)
         try:

@@ -19,7 +19,9 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import ValidationError
 
+from services.gateway.addresses import Addresses
 from services.gateway.limits import Limits
+from services.gateway.tokens import Tokens
 from services.gateway.upstream import Refused, Upstream
 from shared.errors import (
     GuildwireError,
@@ -32,7 +34,7 @@ from shared.errors import (
     Unavailable,
 )
 from shared.ids import new_id
-from shared.protocol.account import IDENTIFY, Identify, Identity
+from shared.protocol.account import Identify, Identity
 from shared.protocol.contract import Method
 from shared.protocol.image import ADD_IMAGE, GET_IMAGE, LARGEST, MAX_BYTES, AddImage, GetImage, Size
 from shared.settings import Settings
@@ -74,9 +76,13 @@ _FOR_EVER: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=31536000, immu
 
 
 class Images:
-    def __init__(self, upstream: Upstream, settings: Settings, limits: Limits) -> None:
+    def __init__(
+        self, upstream: Upstream, settings: Settings, limits: Limits, tokens: Tokens, addresses: Addresses
+    ) -> None:
         self._upstream = upstream
         self._limits = limits
+        self._tokens = tokens
+        self._addresses = addresses
         self._settings = settings
         self._uploads: Counter[str] = Counter()
         self._no_uploads = asyncio.Event()
@@ -102,8 +108,8 @@ class Images:
     async def _upload(self, request: web.Request) -> web.Response:
         """Nothing of the body is read before it is known whose it is."""
         identity = await self._identify(request)
-        self._limits.check_user(identity.user.id, ADD_IMAGE.cost)
         with self._slot(identity.user.id):
+            self._limits.check_user(identity.user.id, ADD_IMAGE.cost)
             data = await self._body(request)
             reply = await self._upstream.forward(
                 ADD_IMAGE,
@@ -122,7 +128,8 @@ class Images:
             params = Identify(token=token.strip())
         except ValidationError:
             raise Unauthenticated("The token was refused; log in again.") from None
-        return await self._upstream.call(IDENTIFY, params)
+        until = time.monotonic() + self._settings.read_timeout
+        return await self._tokens.owner(params.token, self._addresses.of(request), until)
 
     @contextmanager
     def _slot(self, user_id: str) -> Iterator[None]:

@@ -1,17 +1,23 @@
 """What one connection, one user and one address may ask of this gateway: token buckets, by the costs of the contracts.
 
-A user's connections share a bucket, and so do all who come from one address as far as they register or log in. Each
-gateway counts by itself. Who is refused is told when to ask again; who goes on regardless is cut off.
+A user's connections share a bucket, and so do all who come from one address as far as they open sockets, register, log
+in, look at invites before it is known who they are, or show tokens that nobody has. Each gateway counts by itself. Who
+is refused is told when to ask again; who goes on regardless is cut off.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from services.gateway.jsonrpc import Incoming
-from shared.errors import RateLimited
+from services.gateway.upstream import Refused
+from shared.errors import RateLimited, Unauthenticated
 from shared.protocol.account import LOGIN, REGISTER
+from shared.protocol.server import GET_SERVER
 from shared.settings import Settings
+from shared.telemetry import REFUSED
 from shared.token_buckets import Bucket, Buckets, Rate, refusal
 
 ABUSE = 4009
@@ -30,14 +36,44 @@ class Limits:
         self._rate = Rate(settings.rate_burst, settings.rate_per_second)
         self._users = Buckets(self._rate, _REMEMBERED)
         self._addresses = Buckets(self._rate, _REMEMBERED)
-        self._handshakes = Bucket(Rate(2 * settings.handshake_rate, settings.handshake_rate), time.monotonic())
+        self._handshakes = Bucket(_of_handshakes(settings.handshake_rate), time.monotonic())
+        of_one = _of_handshakes(settings.handshake_rate_per_address)
+        self._handshakes_from = Buckets(of_one, _REMEMBERED)
+        self._tokens_from = Buckets(of_one, _REMEMBERED)
 
     def connection(self, address: str) -> ConnectionLimits:
         return ConnectionLimits(self, self._rate, address)
 
-    def takes_handshake(self) -> bool:
-        """Whether one more socket may come now: a storm of them would slow down those that are here."""
-        return not self.spend([self._handshakes], 1)
+    def takes_handshake(self, address: str) -> bool:
+        """Whether one more socket may come from there now: a storm of them would slow down those that are here."""
+        if not self.on:
+            return True
+        refused = self.spend([self._handshakes_from.of(address, time.monotonic()), self._handshakes], 1) > 0
+        if refused:
+            REFUSED.labels(why="handshake").inc()
+        return not refused
+
+    @contextmanager
+    def showing_token(self, address: str) -> Iterator[None]:
+        """Around the question whose a token is: it costs only who shows one that nobody has. Raises RateLimited.
+
+        Paid for beforehand, or many could be tried side by side; each may come on a socket of its own, so there is
+        as much as for these.
+        """
+        if not self.on:
+            yield
+            return
+        bucket, made_up = self._tokens_from.of(address, time.monotonic()), False
+        if wait := self.spend([bucket], 1):
+            raise _limited(wait)
+        try:
+            yield
+        except Refused as refused:
+            made_up = refused.reason == Unauthenticated.reason
+            raise
+        finally:
+            if not made_up:
+                bucket.give_back(1)
 
     def check_user(self, user_id: str, cost: float) -> None:
         """For what a user asks without a connection. Raises RateLimited."""
@@ -86,7 +122,7 @@ class ConnectionLimits:
         buckets = [self._bucket]
         if user_id:
             buckets.append(self._limits.user(user_id))
-        if request.method in _BY_ADDRESS:
+        if request.method in _BY_ADDRESS or (not user_id and _looks_at_invite(request)):
             buckets.append(self._limits.address(self.address))
         return self._refused(self._limits.spend(buckets, cost), cost)
 
@@ -106,6 +142,15 @@ class ConnectionLimits:
         self._promised = max(now + wait, self._promised + cost / self._rate.per_second)
         self._promised = min(self._promised, now + _LONGEST_WAIT)
         return _limited(self._promised - now)
+
+
+def _of_handshakes(per_second: float) -> Rate:
+    """Twice as many at once: so do clients come back that have all lost their sockets."""
+    return Rate(2 * per_second, per_second)
+
+
+def _looks_at_invite(request: Incoming) -> bool:
+    return request.method is GET_SERVER and "invite" in request.params
 
 
 def _limited(wait: float) -> RateLimited:

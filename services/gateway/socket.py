@@ -9,7 +9,7 @@ from contextlib import suppress
 from aiohttp import WSMsgType, web
 
 from services.gateway import frames
-from services.gateway.addresses import address_of
+from services.gateway.addresses import Addresses
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
@@ -27,16 +27,16 @@ _CLOSE_PATIENCE = 10.0
 class Sockets:
     """All open sockets of this gateway."""
 
-    def __init__(self, parts: Parts, visibility: Visibility) -> None:
+    def __init__(self, parts: Parts, visibility: Visibility, addresses: Addresses) -> None:
         self._parts = parts
+        self._addresses = addresses
         self._visibility = visibility
         self._open: set[Socket] = set()
         self._accepting = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        full = not self._accepting or len(self._open) >= self._parts.settings.max_connections
-        if full or not self._parts.limits.takes_handshake():
-            return web.Response(status=503, headers={"Retry-After": "2"}, text="This node takes no more sockets.\n")
+        if not self._accepting or len(self._open) >= self._parts.settings.max_connections:
+            return _takes_no_more()
         ws = web.WebSocketResponse(
             heartbeat=self._parts.settings.ping_interval,
             compress=False,
@@ -44,11 +44,15 @@ class Sockets:
             max_msg_size=_FRAME_LIMIT + 1,
             timeout=_CLOSE_PATIENCE,
         )
+        address = self._addresses.of(request)
+        # Only who can be let in pays; `prepare` tells the others what their request lacks.
+        if ws.can_prepare(request) and not self._parts.limits.takes_handshake(address):
+            return _takes_no_more()
         await ws.prepare(request)
         transport = request.transport
         if transport is None:
             return ws
-        socket = Socket(ws, transport, self._parts, address_of(request, self._parts.settings.trusted_proxies))
+        socket = Socket(ws, transport, self._parts, address)
         self._open.add(socket)
         CONNECTIONS.labels(state="open").inc()
         try:
@@ -87,6 +91,10 @@ class Sockets:
         until = time.monotonic() + 3
         while self._open and time.monotonic() < until:  # noqa: ASYNC110 - bounded, once in a process's life
             await asyncio.sleep(0.02)
+
+
+def _takes_no_more() -> web.Response:
+    return web.Response(status=503, headers={"Retry-After": "2"}, text="This node takes no more sockets.\n")
 
 
 class Socket:

@@ -32,7 +32,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(240, 1800)), pytest.ma
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Without links, which would share a core with all these clients."""
     replicas = dict.fromkeys(("guilds", "messages", "presence"), 2)
-    env = {"gateway": {"DRAIN_SECONDS": str(WINDOW), "HANDSHAKE_RATE": str(HANDSHAKES)}}
+    # All come from one address here.
+    handshakes = dict.fromkeys(("HANDSHAKE_RATE", "HANDSHAKE_RATE_PER_ADDRESS"), str(HANDSHAKES))
+    env = {"gateway": {"DRAIN_SECONDS": str(WINDOW), **handshakes}}
     with System(tmp_path_factory.mktemp("crowds"), gateways=3, replicas=replicas, env=env) as running:
         yield running
 

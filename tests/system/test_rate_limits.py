@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
@@ -24,6 +25,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ABUSE = 4009
 BURST, PER_SECOND = 100, 20
 HANDSHAKES = 30
+FROM_ONE = 10
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -182,6 +190,40 @@ async def test_an_address_registers_and_logs_in_so_often_over_all_its_connection
     assert len(await refusals("192.0.2.23", 1)) > asked - free
 
 
+async def test_an_address_looks_at_so_many_invites_over_all_its_connections(limited: System) -> None:
+    """Who has authenticated pays by the user alone."""
+    person = await registered(limited, "192.0.2.60", "is.invited")
+    clients = [await comes_from(limited, "192.0.2.24") for _ in range(3)]
+    known = await comes_from(limited, "192.0.2.24")
+    async with clients[0], clients[1], clients[2], known:
+        await known.call("authenticate", token=person.token)
+        sent = [await clients[each % 3].send("get_server", invite=f"made-up-{each}") for each in range(2 * BURST)]
+        found = await asyncio.gather(*sent, return_exceptions=True)
+        reasons = [error.reason for error in found if isinstance(error, RpcError)]
+        assert set(reasons) == {"not_found", "rate_limited"}
+        assert BURST <= reasons.count("not_found") < 2 * BURST - 20
+        assert (await refused(known.call("get_server", invite="made-up"))).reason == "not_found"
+
+
+async def test_a_balancer_that_is_not_trusted_is_told_of(limited: System) -> None:
+    """Once in a while in the log, and each time in the metrics."""
+    process = limited.processes["gateway-1"]
+
+    def counted() -> float:
+        with urlopen(f"http://127.0.0.1:{process.admin_port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        (line,) = [each for each in lines if each.startswith("guildwire_gateway_forwarded_in_vain_total")]
+        return float(line.split()[1])
+
+    before = await asyncio.to_thread(counted)
+    for _ in range(3):
+        await (await comes_from(limited, "192.0.2.70", gateway=1)).close()
+    await (await Client.connect(limited.url(1))).close()
+    assert await asyncio.to_thread(counted) == before + 3
+    assert process.log.read_text().count("forwarded_for_not_believed") == 1
+    assert "forwarded_for_not_believed" not in limited.processes["gateway-0"].log.read_text()
+
+
 async def test_passwords_cannot_be_guessed_and_nobody_can_lock_the_owner_out(limited: System) -> None:
     owner = await registered(limited, "198.51.100.1", "the.owner")
 
@@ -231,7 +273,10 @@ async def test_passwords_cannot_be_guessed_and_nobody_can_lock_the_owner_out(lim
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scarce(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> AsyncIterator[System]:
     """So little comes back that a slow machine gets no more than a quick one."""
-    env = {"gateway": {"LIMITS": "on", "RATE_PER_SECOND": "0.1", "HANDSHAKE_RATE": str(HANDSHAKES)}}
+    env = {
+        "gateway": {"LIMITS": "on", "RATE_PER_SECOND": "0.1", "HANDSHAKE_RATE": str(HANDSHAKES)},
+        "gateway-1": {"HANDSHAKE_RATE_PER_ADDRESS": str(FROM_ONE), "TRUSTED_PROXIES": "127.0.0.0/8"},
+    }
     system = System(Path(tmp_path_factory.mktemp("scarce")), mongod, env=env)
     await asyncio.to_thread(system.start)
     yield system
@@ -255,24 +300,84 @@ async def test_uploads_are_paid_for_by_their_cost(scarce: System) -> None:
         await web.session.close()
 
 
+async def test_an_upload_that_has_no_place_costs_nothing(scarce: System) -> None:
+    """A user has four at once, and what ten of them cost."""
+    web = Web(scarce, await registered(scarce, "192.0.2.31", "at.once"))
+    headers = {"Authorization": f"Bearer {web.person.token}"}
+    given_up = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x"
+        await given_up.wait()
+
+    async def begin() -> int:
+        async with web.session.post(web.images(), data=slow(), headers=headers) as response:
+            return response.status
+
+    try:
+        under_way = [asyncio.create_task(begin()) for _ in range(4)]
+        statuses: list[int] = []
+        async with asyncio.timeout(10):
+            while statuses.count(429) < 20:
+                statuses.append((await web.post(b"no image"))[0])
+        given_up.set()
+        statuses += await asyncio.gather(*under_way)
+        statuses += [(await web.post(b"no image"))[0] for _ in range(10)]
+        assert set(statuses) == {415, 429}
+        assert statuses.count(415) == 10
+    finally:
+        await web.session.close()
+
+
+def knocks(system: System, gateway: int) -> Callable[..., Awaitable[list[tuple[int, str | None]]]]:
+    """Sends so many requests to open a socket at once, from an address; each with its status and `Retry-After`."""
+    url = system.url(gateway).replace("ws:", "http:")
+
+    async def knock(amount: int, address: str, *, upgrades: bool = True) -> list[tuple[int, str | None]]:
+        headers = {"X-Forwarded-For": address, **(UPGRADE if upgrades else {})}
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def one() -> tuple[int, str | None]:
+                response = await session.get(url, headers=headers)
+                response.close()
+                return response.status, response.headers.get("Retry-After")
+
+            return await asyncio.gather(*(one() for _ in range(amount)))
+
+    return knock
+
+
 async def test_a_storm_of_handshakes_is_spread(scarce: System) -> None:
-    url = scarce.url().replace("ws:", "http:")
-    upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-
-        async def knock() -> tuple[int, str | None]:
-            response = await session.get(url, headers=upgrade)
-            response.close()
-            return response.status, response.headers.get("Retry-After")
-
-        found = await asyncio.gather(*(knock() for _ in range(6 * HANDSHAKES)))
+    found = await knocks(scarce, 0)(6 * HANDSHAKES, "192.0.2.40")
     assert set(found) == {(101, None), (503, "2")}
     assert HANDSHAKES <= found.count((101, None)) < 5 * HANDSHAKES
     await asyncio.sleep(0.5)
     async with await Client.connect(scarce.url()) as client:
         assert (await client.call("ping"))["time"]
+
+
+async def test_the_storm_of_one_address_keeps_nobody_else_out_and_only_upgrades_count(scarce: System) -> None:
+    knock = knocks(scarce, 1)
+    assert set(await knock(3 * HANDSHAKES, "192.0.2.41", upgrades=False)) == {(400, None)}
+    found = await knock(4 * HANDSHAKES, "192.0.2.41")
+    assert set(found) == {(101, None), (503, "2")}
+    assert 2 * FROM_ONE <= found.count((101, None)) < 2 * HANDSHAKES
+    assert await knock(FROM_ONE, "192.0.2.42") == [(101, None)] * FROM_ONE
+
+
+async def test_made_up_tokens_are_limited_by_address_and_right_ones_are_not(scarce: System) -> None:
+    web = Web(scarce, await registered(scarce, "192.0.2.50", "has.a.token"))
+    base = scarce.url(1).replace("ws:", "http:").replace("/ws", "/images")
+
+    async def upload(token: str, address: str) -> tuple[int, bool]:
+        headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address}
+        async with web.session.post(base, data=b"no image", headers=headers) as response:
+            return response.status, "Retry-After" in response.headers
+
+    try:
+        found = await asyncio.gather(*(upload(f"made-up-{each}", "192.0.2.51") for each in range(8 * FROM_ONE)))
+        assert set(found) == {(401, False), (429, True)}
+        assert 2 * FROM_ONE <= found.count((401, False)) < 6 * FROM_ONE
+        assert await upload(web.person.token, "192.0.2.52") == (415, False)
+    finally:
+        await web.session.close()

@@ -18,8 +18,10 @@ from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
 from services.gateway.lease import Lease
+from services.gateway.limits import Limits
 from services.gateway.outbox import Outbox
 from services.gateway.sessions import Sessions
+from services.gateway.tokens import Tokens
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
 from shared.bus import Bus, Reply
@@ -121,7 +123,8 @@ class Gateway:
         visibility = Visibility(self._interest, upstream, users, settings.interest_linger)
         self._lease = Lease(upstream, settings)
         sessions = Sessions(bus, upstream, settings.digest_interval)
-        self.entrance = Entrance(upstream, self._interest, visibility, users, sessions, self._lease)
+        tokens = Tokens(upstream, Limits(settings))
+        self.entrance = Entrance(upstream, self._interest, visibility, users, sessions, self._lease, tokens)
 
     async def comes(
         self, user_id: str, resume: dict[str, int] | None = None, *, unread: int = 0

@@ -1,0 +1,72 @@
+"""What an address may ask without being known."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+
+import pytest
+from prometheus_client import REGISTRY
+
+from services.gateway.limits import Limits
+from services.gateway.upstream import Refused
+from shared.errors import RateLimited, Unauthenticated, Unavailable
+from shared.settings import Settings
+
+OF_ONE = 20
+RARELY = Settings(handshake_rate=1_000, handshake_rate_per_address=OF_ONE / 2)
+"""As many at once as twice the rate; what comes back while a test runs is less than one in 100 ms."""
+
+
+def shows(limits: Limits, address: str, failure: Exception | None) -> None:
+    with suppress(Refused, Unavailable), limits.showing_token(address):
+        if failure is not None:
+            raise failure
+
+
+def handshakes_refused() -> float:
+    return REGISTRY.get_sample_value("guildwire_requests_refused_total", {"why": "handshake"}) or 0
+
+
+@pytest.mark.parametrize("failure", [None, Unavailable()])
+def test_a_token_costs_nothing_but_where_it_is_refused(failure: Exception | None) -> None:
+    limits = Limits(RARELY)
+    for _ in range(100 * OF_ONE):
+        shows(limits, "192.0.2.1", failure)
+
+
+def test_made_up_tokens_come_to_an_end_and_only_for_that_address() -> None:
+    limits = Limits(RARELY)
+    refusals = []
+    for _ in range(10 * OF_ONE):
+        try:
+            shows(limits, "192.0.2.1", Refused(Unauthenticated("No.").wire()))
+        except RateLimited as error:
+            refusals.append(error.data["retry_after_ms"])
+    assert 8 * OF_ONE < len(refusals) <= 9 * OF_ONE
+    assert 0 < min(refusals) <= max(refusals) <= 2_000 / OF_ONE
+    shows(limits, "192.0.2.2", None)
+
+
+def test_tokens_shown_side_by_side_are_no_more() -> None:
+    limits = Limits(RARELY)
+    with ExitStack() as stack:
+        for _ in range(OF_ONE):
+            stack.enter_context(limits.showing_token("192.0.2.1"))
+        with pytest.raises(RateLimited):
+            stack.enter_context(limits.showing_token("192.0.2.1"))
+    shows(limits, "192.0.2.1", None)
+
+
+def test_one_address_leaves_handshakes_to_the_others() -> None:
+    limits = Limits(Settings(handshake_rate=OF_ONE, handshake_rate_per_address=OF_ONE / 4))
+    before = handshakes_refused()
+    taken = sum(limits.takes_handshake("192.0.2.1") for _ in range(10 * OF_ONE))
+    assert OF_ONE / 2 <= taken < OF_ONE
+    assert handshakes_refused() - before == 10 * OF_ONE - taken
+    assert all(limits.takes_handshake("192.0.2.2") for _ in range(OF_ONE // 2))
+
+
+def test_all_addresses_together_come_to_an_end_as_well() -> None:
+    limits = Limits(Settings(handshake_rate=OF_ONE, handshake_rate_per_address=OF_ONE / 4))
+    taken = sum(limits.takes_handshake(f"192.0.2.{each}") for each in range(10 * OF_ONE))
+    assert 2 * OF_ONE <= taken < 3 * OF_ONE
