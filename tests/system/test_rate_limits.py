@@ -202,7 +202,8 @@ async def test_an_address_looks_at_so_many_invites_over_all_its_connections(limi
         reasons = [error.reason for error in found if isinstance(error, RpcError)]
         assert set(reasons) == {"not_found", "rate_limited"}
         assert BURST <= reasons.count("not_found") < 2 * BURST - 20
-        assert (await refused(known.call("get_server", invite="made-up"))).reason == "not_found"
+        found = await known.batch(*[("get_server", {"invite": "made-up"}) for _ in range(40)])
+        assert {error.reason for error in found} == {"not_found"}
 
 
 async def test_a_balancer_that_is_not_trusted_is_told_of(limited: System) -> None:
@@ -219,6 +220,7 @@ async def test_a_balancer_that_is_not_trusted_is_told_of(limited: System) -> Non
     for _ in range(3):
         await (await comes_from(limited, "192.0.2.70", gateway=1)).close()
     await (await Client.connect(limited.url(1))).close()
+    await (await comes_from(limited, "192.0.2.70", gateway=0)).close()
     assert await asyncio.to_thread(counted) == before + 3
     assert process.log.read_text().count("forwarded_for_not_believed") == 1
     assert "forwarded_for_not_believed" not in limited.processes["gateway-0"].log.read_text()
@@ -268,6 +270,14 @@ async def test_passwords_cannot_be_guessed_and_nobody_can_lock_the_owner_out(lim
         made = await client.call("login", name=owner.name, password=owner.password)
         await client.call("authenticate", token=made["token"])
         await client.call("update_user", changes={"password": "another one", "old_password": owner.password})
+
+
+async def test_all_devices_of_a_user_may_log_in_at_once(limited: System) -> None:
+    person = await registered(limited, "198.51.100.80", "many.devices")
+    async with await comes_from(limited, "198.51.100.81") as client:
+        logins = [await client.send("login", name=person.name, password=person.password) for _ in range(40)]
+        tokens = {(await login)["token"] for login in logins}
+    assert len(tokens) == 40
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -375,9 +385,9 @@ async def test_made_up_tokens_are_limited_by_address_and_right_ones_are_not(scar
             return response.status, "Retry-After" in response.headers
 
     try:
-        found = await asyncio.gather(*(upload(f"made-up-{each}", "192.0.2.51") for each in range(8 * FROM_ONE)))
+        found = [await upload(f"made-up-{each}", "192.0.2.51") for each in range(8 * FROM_ONE)]
         assert set(found) == {(401, False), (429, True)}
-        assert 2 * FROM_ONE <= found.count((401, False)) < 6 * FROM_ONE
+        assert found.count((401, False)) >= 2 * FROM_ONE
         assert await upload(web.person.token, "192.0.2.52") == (415, False)
     finally:
         await web.session.close()
