@@ -232,9 +232,10 @@ WHEN = {
     "forbidden": "You may see it, but not do it. `data.needs` names the permission where one is missing.",
     "not_found": "It does not exist, or you may not see it: the two look alike.",
     "conflict": "It can't be done as things are; the message says why.",
-    "rate_limited": "Asked too often: on this connection, by this user or from this address. Also changes that let "
-    "members of a server see more, while as many are being worked off there as readers can reckon with: a hundred, or "
-    "fewer that are about many channels. Nothing has happened. `data.retry_after_ms`: ask again after so long.",
+    "rate_limited": "Asked too often: on this connection, by this user, from this address, or by all about this "
+    "server. Also changes that let members of a server see more, while as many are being worked off there as readers "
+    "can reckon with: a hundred, or fewer that are about many channels. Nothing has happened. `data.retry_after_ms`: "
+    "ask again after so long.",
     "unavailable": "A part is down or slow. The outcome is unknown: ask again, an `add_*` with the same `nonce`.",
     "internal": "A fault of ours; it was logged under `data.request_id`.",
 }

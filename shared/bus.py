@@ -15,11 +15,13 @@ from typing import Any
 
 import nats
 import nats.errors
+import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from shared.errors import Unavailable
+from shared.errors import GuildwireError, Unavailable
+from shared.places import ON_ACCOUNT_OF, Places
 from shared.settings import Settings
 from shared.telemetry import NATS_STATE, REFUSED, SUBSCRIPTIONS, logger
 
@@ -46,6 +48,10 @@ class Reply:
     payload: bytes
     headers: Headers = field(default_factory=dict)
 
+    @classmethod
+    def refusing(cls, error: GuildwireError) -> Reply:
+        return cls(orjson.dumps(error.wire()), {"status": "error"})
+
 
 Serve = Callable[[Request], Awaitable[Reply]]
 Hear = Callable[[bytes], None]
@@ -68,6 +74,7 @@ class Bus:
         self._closing = False
         self._serving: list[Subscription] = []
         self._work: set[asyncio.Task[None]] = set()
+        self._places = Places(settings)
         self.on_doubt: Callable[[str], None] = lambda _why: None
 
     @property
@@ -121,17 +128,23 @@ class Bus:
         """Runs `run` for each request on `subject` that falls to this member of the queue group.
 
         nats-py awaits the callback before it takes the next message, so each request gets a task of its own;
-        their number is bounded, and what comes beyond is answered `unavailable` rather than queued.
+        their number is bounded, and what comes beyond is refused rather than queued.
         """
 
         async def spawn(message: Msg) -> None:
-            if len(self._work) >= self._settings.service_concurrency:
+            account = (message.headers or {}).get(ON_ACCOUNT_OF, "")
+            if error := self._places.refusal(account):
+                await self._answer(message, Reply.refusing(error))
+                return
+            if self._places.full:
                 REFUSED.labels(why="overload").inc()
                 await self._answer(message, Reply(b"", {"status": "overload"}))
                 return
+            self._places.take(account)
             task = asyncio.create_task(self._work_on(message, run))
             self._work.add(task)
             task.add_done_callback(self._work.discard)
+            task.add_done_callback(lambda _task: self._places.free(account))
 
         self._serving.append(await self._subscribe(subject, spawn, group))
 

@@ -212,17 +212,17 @@ class Service:
             return await self._run(method, handler, request)
         except GuildwireError as error:
             outcome = error.reason
-            return _refusal(error)
+            return Reply.refusing(error)
         except Exception as error:  # noqa: BLE001 - a bug must become an answer and a log line, not a lost request
             known = failure(error)
             if known is not None:
                 outcome = Unavailable.reason
                 logger().warning("dependency_failed", method=method.name, error=str(error))
-                return _refusal(Unavailable())
+                return Reply.refusing(Unavailable())
             outcome = Internal.reason
             request_id = request.headers.get("request", "")
             logger().error("bug", method=method.name, exc_info=error)
-            return _refusal(Internal(request_id))
+            return Reply.refusing(Internal(request_id))
         finally:
             IN_FLIGHT.dec()
             REQUESTS.labels(method=method.name, outcome=outcome).observe(time.perf_counter() - began)
@@ -308,7 +308,3 @@ def _nonce_key(method: Method[Any, Any], params: Params, headers: Headers) -> st
     if nonce is None:
         return ""
     return f"{headers.get('user', '')}:{method.name}:{getattr(params, 'channel_id', '')}:{nonce}"
-
-
-def _refusal(error: GuildwireError) -> Reply:
-    return Reply(orjson.dumps(error.wire()), {"status": "error"})

@@ -44,6 +44,9 @@ class Settings(BaseModel):
     request_timeout: float = Field(8.0, gt=0, le=60, description="deadline of one request")
     read_timeout: float = Field(3.0, gt=0, le=60, description="deadline of a get_*: events of its scope wait for it")
     service_concurrency: int = Field(256, ge=1, description="requests a service works on at once; more: unavailable")
+    service_share: float = Field(
+        0.25, gt=0, le=1, description="part of these that requests about one server may be; more: rate_limited"
+    )
     password_workers: int = Field(2, ge=1, le=64, description="Argon2 hashes at once, each of password_memory")
     password_memory: int = Field(64 << 10, ge=8, description="KiB that one Argon2 hash takes")
     password_passes: int = Field(3, ge=1, description="passes of Argon2 over its memory")

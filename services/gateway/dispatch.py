@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from services.gateway import frames
+from services.gateway.accounts import account_of
 from services.gateway.connection import EVERYTHING, Connection
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
@@ -328,6 +329,7 @@ class Dispatcher:
                 until=until,
                 key=key_of(request.params) or self._password_of(request),
                 address=self._limits.address if method.entrance else "",
+                account=account_of(connection, request.params, self._parts.interest) or self._limits.address,
             )
             if not _is_older(reply, told):
                 return reply

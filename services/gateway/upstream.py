@@ -18,6 +18,7 @@ from shared.errors import GuildwireError, Unavailable
 from shared.ids import new_trace
 from shared.journal.entry import Entry, from_document
 from shared.journal.history import gone_back, lost
+from shared.places import ON_ACCOUNT_OF
 from shared.protocol.contract import Method, Params
 from shared.protocol.internal import READ_ENTRIES, READ_HEADS, ReadEntries, ReadHeads
 from shared.service import request_headers
@@ -95,10 +96,11 @@ class Upstream:
         until: float,
         key: str | None = None,
         address: str = "",
+        account: str = "",
     ) -> Reply:
         """Sends a client's params on as they are; `until` on this process's monotonic clock.
 
-        `address` is whence who is not authenticated asks.
+        `address` is whence who is not authenticated asks; `account` says whose share of a replica's places it takes.
 
         `key` is what the request is about: of all replicas the one it falls to is asked first. Raises Refused with
         the service's error, or Unavailable.
@@ -109,6 +111,8 @@ class Upstream:
         headers = request_headers(user_id, session_id, new_trace(), within, self.epoch)
         if address:
             headers["address"] = address
+        if account:
+            headers[ON_ACCOUNT_OF] = account
         reply = await self._request(method, payload, headers, within, key)
         match reply.headers.get("status"):
             case "ok":
