@@ -14,7 +14,9 @@ from shared.service import Parts, run_service
 
 def handlers(parts: Parts) -> list[object]:
     settings, sessions = parts.settings, Sessions(parts)
-    passwords = Passwords(settings.password_workers, settings.password_memory, settings.password_passes)
+    # Half of the time for a request: what begins as that ends is done when nobody waits for it.
+    patience = settings.request_timeout / 2
+    passwords = Passwords(settings.password_workers, settings.password_memory, settings.password_passes, patience)
     guesses = Guesses(settings)
     return [
         Accounts(parts, passwords, guesses, sessions),

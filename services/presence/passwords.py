@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -18,10 +19,13 @@ T = TypeVar("T")
 
 
 class Passwords:
-    def __init__(self, workers: int, memory_kib: int, passes: int) -> None:
+    """Nobody waits longer than `patience` seconds; what has not begun by then never does."""
+
+    def __init__(self, workers: int, memory_kib: int, passes: int, patience: float) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=_LANES)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
         self._room = workers * _WAITING_PER_WORKER
+        self._patience = patience
         self._decoy = self._hasher.hash("nobody has this password")
 
     async def hash(self, password: str) -> str:
@@ -41,9 +45,20 @@ class Passwords:
 
     async def _in_pool(self, work: Callable[[], T]) -> T:
         if self._room <= 0:
-            raise Unavailable("Too many log-ins at once; try again.")
+            raise _too_many()
+        begin_by = time.monotonic() + self._patience
+
+        def in_time() -> T:
+            if time.monotonic() > begin_by:
+                raise _too_many()
+            return work()
+
         self._room -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, in_time)
         finally:
             self._room += 1
+
+
+def _too_many() -> Unavailable:
+    return Unavailable("Too many log-ins at once; try again.")
