@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.gateway.addresses import Addresses
 from services.gateway.dispatch import Parts
+from services.gateway.doorstep import Doorstep
 from services.gateway.drain import Drain
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
@@ -24,6 +25,9 @@ from shared.bus import Bus
 from shared.process import until_it_works
 from shared.settings import Settings
 from shared.telemetry import logger
+
+_KEPT_OPEN = 75.0
+"""Seconds between two HTTP requests of a connection: more than balancers keep theirs, so that they close first."""
 
 
 class Gateway:
@@ -47,8 +51,17 @@ class Gateway:
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream
         self._bus.on_doubt = self._doubt
-        # A packed body is left packed: a megabyte of it may be a gigabyte, which nobody has asked for.
-        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=1, auto_decompress=False)
+        self._doorstep = Doorstep(
+            settings.handshake_timeout, lambda: self._runner.server.connections if self._runner.server else []
+        )
+        self._runner = web.AppRunner(
+            self._routes(),
+            access_log=None,
+            shutdown_timeout=1,
+            keepalive_timeout=_KEPT_OPEN,
+            # A packed body is left packed: a megabyte of it may be a gigabyte, which nobody has asked for.
+            auto_decompress=False,
+        )
         self.ready = False
 
     async def start(self) -> None:
@@ -66,6 +79,7 @@ class Gateway:
             group.create_task(self._visibility.run())
             group.create_task(self._sessions.run())
             group.create_task(self._lease.run())
+            group.create_task(self._doorstep.run())
 
     async def drain(self) -> None:
         self.ready = False
@@ -84,7 +98,7 @@ class Gateway:
         self._sessions.doubt()
 
     def _routes(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(middlewares=[self._doorstep.let_in])
         app.router.add_get("/ws", self._sockets.handle)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
