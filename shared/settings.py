@@ -91,6 +91,9 @@ class Settings(BaseModel):
     handshake_rate_per_address: float = Field(
         50.0, gt=0, description="the same from one address, which may be a whole company's; also refused tokens"
     )
+    image_rate_per_address: float = Field(
+        100.0, gt=0, description="images one address may look at each second, and ten times as many at once"
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description="networks of the balancers whose X-Forwarded-For is believed, separated by commas"
     )

@@ -169,6 +169,7 @@ class Images:
         headers = {**_FOR_EVER, hdrs.ETAG: f'"{tag}"'}
         if any(each.value == tag for each in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
+        self._limits.check_image(self._addresses.of(request))
         async with asyncio.timeout(self._settings.read_timeout), self._looking_up:
             found = await self._upstream.call(GET_IMAGE, params)
         return web.Response(body=found.data, content_type=found.type, headers=headers)

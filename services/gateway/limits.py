@@ -40,6 +40,8 @@ class Limits:
         of_one = _of_handshakes(settings.handshake_rate_per_address)
         self._handshakes_from = Buckets(of_one, _REMEMBERED)
         self._tokens_from = Buckets(of_one, _REMEMBERED)
+        shown = Rate(10 * settings.image_rate_per_address, settings.image_rate_per_address)
+        self._images_to = Buckets(shown, _REMEMBERED)
 
     def connection(self, address: str) -> ConnectionLimits:
         return ConnectionLimits(self, self._rate, address)
@@ -78,6 +80,11 @@ class Limits:
     def check_user(self, user_id: str, cost: float) -> None:
         """For what a user asks without a connection. Raises RateLimited."""
         if wait := self.spend([self.user(user_id)], cost):
+            raise _limited(wait)
+
+    def check_image(self, address: str) -> None:
+        """For an image that is looked up for whoever asks from there. Raises RateLimited."""
+        if self.on and (wait := self.spend([self._images_to.of(address, time.monotonic())], 1)):
             raise _limited(wait)
 
     def spend(self, buckets: list[Bucket], cost: float) -> float:
