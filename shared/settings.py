@@ -48,7 +48,7 @@ class Settings(BaseModel):
         0.25, gt=0, le=1, description="part of these that requests about one server may be; more: rate_limited"
     )
     password_workers: int = Field(2, ge=1, le=64, description="Argon2 hashes at once, each of password_memory")
-    password_memory: int = Field(64 << 10, ge=8, description="KiB that one Argon2 hash takes")
+    password_memory: int = Field(64 << 10, ge=32, description="KiB that one Argon2 hash takes")
     password_passes: int = Field(3, ge=1, description="passes of Argon2 over its memory")
     image_workers: int = Field(1, ge=1, le=64, description="images decoded at once, each in image_memory")
     image_memory: int = Field(384 << 20, ge=64 << 20, description="address space of one that is being decoded")

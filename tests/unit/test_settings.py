@@ -25,6 +25,7 @@ def test_an_empty_variable_is_as_none() -> None:
         ("LOG_LEVEL", "loud"),
         ("MONGO_DB", "a.b"),
         ("OUTBOX_LIMIT", "1"),
+        ("PASSWORD_MEMORY", "31"),
         ("LIMITS", "no"),
     ],
 )
