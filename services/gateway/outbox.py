@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
 
 _POLL = 0.02
+_UNSENT_IN_KERNEL = 128 << 10
+
+
+def wait_here(transport: asyncio.BaseTransport) -> None:
+    """Lets the kernel take little that it can't send yet: else megabytes wait there, unseen, for who does not read.
+
+    What is on its way is not limited by it. Where the system has no such option the kernel's own limits hold.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    own = transport.get_extra_info("socket")
+    if option is not None and own is not None:
+        with suppress(OSError):
+            own.setsockopt(socket.IPPROTO_TCP, option, _UNSENT_IN_KERNEL)
 
 
 class Outbox:

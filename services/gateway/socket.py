@@ -13,7 +13,7 @@ from services.gateway.addresses import Addresses
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
-from services.gateway.outbox import Outbox
+from services.gateway.outbox import Outbox, wait_here
 from services.gateway.visibility import Visibility
 from shared.protocol.connection import Reconnect
 from shared.telemetry import CLOSES, CONNECTIONS, FRAMES_IN, logger
@@ -52,6 +52,7 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return ws
+        wait_here(transport)
         socket = Socket(ws, transport, self._parts, address)
         self._open.add(socket)
         CONNECTIONS.labels(state="open").inc()

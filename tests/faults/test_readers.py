@@ -62,7 +62,7 @@ class Hall:
         self.lags.clear()
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            content = f"{time.monotonic()} {'x' * 400}"
+            content = f"{time.monotonic()} {'x' * 1000}"
             await self.speaker.call("add_message", channel_id=self.channel_id, content=content)
             await asyncio.sleep(1 / RATE)
         await asyncio.sleep(1)
