@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from shared.http_log import http_log
 from shared.settings import Settings
 from shared.telemetry import logger
 
@@ -22,7 +23,7 @@ class Admin:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         # Nobody has a body to send here; one that comes packed is left packed, for it may be a gigabyte.
-        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, logger=http_log())
 
     async def start(self) -> None:
         await self._runner.setup()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -94,14 +95,25 @@ class Settings(BaseModel):
     image_rate_per_address: float = Field(
         100.0, gt=0, description="images one address may look at each second, and ten times as many at once"
     )
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="origins whose pages may connect beside the gateway's own, separated by commas; `*`: all"
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description="networks of the balancers whose X-Forwarded-For is believed, separated by commas"
     )
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _networks(cls, value: object) -> object:
+    def _listed(cls, value: object) -> object:
         return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if each != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#]+", each.lower()):
+                raise ValueError(f"{each} is no origin, such as https://chat.example")
+        return tuple(each.lower() for each in value)
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:

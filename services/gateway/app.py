@@ -22,6 +22,7 @@ from services.gateway.tokens import Tokens
 from services.gateway.upstream import Upstream
 from services.gateway.visibility import Visibility
 from shared.bus import Bus
+from shared.http_log import http_log
 from shared.process import until_it_works
 from shared.settings import Settings
 from shared.telemetry import logger
@@ -61,6 +62,7 @@ class Gateway:
             keepalive_timeout=_KEPT_OPEN,
             # A packed body is left packed: a megabyte of it may be a gigabyte, which nobody has asked for.
             auto_decompress=False,
+            logger=http_log(),
         )
         self.ready = False
 

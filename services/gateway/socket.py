@@ -13,6 +13,7 @@ from services.gateway.addresses import Addresses
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
+from services.gateway.origins import unwanted
 from services.gateway.outbox import Outbox, wait_here
 from services.gateway.visibility import Visibility
 from shared.protocol.connection import Reconnect
@@ -35,6 +36,8 @@ class Sockets:
         self._accepting = True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if (refusal := unwanted(request, self._parts.settings.allowed_origins)) is not None:
+            return refusal
         if not self._accepting or len(self._open) >= self._parts.settings.max_connections:
             return _takes_no_more()
         ws = web.WebSocketResponse(

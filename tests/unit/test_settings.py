@@ -27,6 +27,8 @@ def test_an_empty_variable_is_as_none() -> None:
         ("OUTBOX_LIMIT", "1"),
         ("PASSWORD_MEMORY", "31"),
         ("LIMITS", "no"),
+        ("ALLOWED_ORIGINS", "chat.example"),
+        ("ALLOWED_ORIGINS", "https://chat.example/"),
     ],
 )
 def test_a_wrong_value_is_named(variable: str, value: str) -> None:
