@@ -23,6 +23,8 @@ _FRAME_LIMIT = 64 << 10
 _NOT_AUTHENTICATED = 4003
 _BINARY = 1003
 _CLOSE_PATIENCE = 10.0
+_FAREWELL = 3.0
+"""How long a client may take to answer a close."""
 
 
 class Sockets:
@@ -45,7 +47,7 @@ class Sockets:
             compress=False,
             # aiohttp refuses what is not smaller than its limit.
             max_msg_size=_FRAME_LIMIT + 1,
-            timeout=_CLOSE_PATIENCE,
+            timeout=_FAREWELL,
         )
         address = self._addresses.of(request)
         # Only who can be let in pays; `prepare` tells the others what their request lacks.
@@ -107,6 +109,7 @@ class Socket:
         self._transport = transport
         self._settings = parts.settings
         self._outbox = Outbox(transport, parts.settings.outbox_limit)
+        self._reading = asyncio.create_task(self._read())
         self._closing: asyncio.Task[None] | None = None
         self._taking = asyncio.Lock()
         self._gone = asyncio.Event()
@@ -118,24 +121,30 @@ class Socket:
         """Until the socket is closed, by either side."""
         waiting = asyncio.create_task(self._expect_authentication())
         try:
-            async for message in self._ws:
-                if self.connection.closing:
-                    break
-                if message.type is WSMsgType.TEXT:
-                    FRAMES_IN.inc()
-                    async with self._taking:
-                        if not self.connection.closing:
-                            await self._dispatcher.accept(message.data)
-                elif message.type is WSMsgType.BINARY:
-                    self.connection.close(_BINARY)
-                    break
+            await asyncio.wait({self._reading})
         finally:
             waiting.cancel()
+            self._reading.cancel()
             self._gone.set()
             self.connection.gone()
             await self._dispatcher.end()
             if self._closing is not None:
                 await self._closing
+        if not self._reading.cancelled():
+            self._reading.result()
+
+    async def _read(self) -> None:
+        async for message in self._ws:
+            if self.connection.closing:
+                break
+            if message.type is WSMsgType.TEXT:
+                FRAMES_IN.inc()
+                async with self._taking:
+                    if not self.connection.closing:
+                        await self._dispatcher.accept(message.data)
+            elif message.type is WSMsgType.BINARY:
+                self.connection.close(_BINARY)
+                break
 
     async def leave(self, after: float) -> None:
         """Says now when it will close, and closes then; what was asked before is answered first.
@@ -171,8 +180,14 @@ class Socket:
         self._closing = asyncio.create_task(self._close(code))
 
     async def _close(self, code: int) -> None:
-        """Says the code after all that is on its way; a client that takes nothing any more is cut off."""
+        """Says the code after all that is on its way; a client that takes nothing any more is cut off.
+
+        While anybody reads, aiohttp doesn't wait for the client's own close; and a client that sends to a socket closed
+        already may never get to read the code.
+        """
         self._outbox.flush()
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
         try:
             async with asyncio.timeout(_CLOSE_PATIENCE):
                 await self._ws.close(code=code)

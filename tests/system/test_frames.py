@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
 from shared.protocol import METHODS
-from tests.client import RpcError
+from tests.client import Closed, RpcError
 from tests.rig import People, refused
 
 LARGEST = 64 * 1024
@@ -257,6 +258,16 @@ async def test_one_bad_frame_harms_no_other_request(people: People) -> None:
     outcomes = [await future for future in pending]
     assert not [outcome for outcome in outcomes if isinstance(outcome, RpcError)]
     assert [outcome["id"] for outcome in outcomes] == list(range(1, 11))
+
+
+async def test_who_goes_on_sending_is_told_the_code_all_the_same(people: People) -> None:
+    """What still comes is read until the client has closed too, or its sending would end in a reset connection."""
+    for _ in range(10):
+        client = await people.connect(await people.register())
+        with suppress(Closed):
+            for number in range(60):
+                await client.send_raw(json.dumps({**PING, "id": f"{number}", "method": "ping" if number else "logout"}))
+        assert await client.closed() == 4002
 
 
 async def test_compression_is_offered_in_vain(people: People) -> None:
