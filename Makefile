@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 CHECKED := $(wildcard shared services deploy tests examples docs bench clients/python clients/chat)
 
 .DEFAULT_GOAL := help
-.PHONY: help run chat test test-long test-faults check bench format docs examples protocol-coverage lock clean
+.PHONY: help run chat test test-long test-faults fuzz check bench format docs examples protocol-coverage lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-long: $(STAMP) ## search long for what the tests of every day may miss (hou
 
 test-faults: $(STAMP) ## break everything at full size, an hour or more, and write what was seen to docs/reliability.md (ARGS)
 	@FAULTS=full $(BIN)/python -m pytest $(or $(ARGS),tests/faults); held=$$?; $(BIN)/python -m docs.generate; exit $$held
+
+fuzz: $(STAMP) ## send what strangers may send (FUZZ_SECONDS=600); finds go into tests/fuzz/corpus
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 bench: $(STAMP) ## measure (BENCH="latency durable coming_back affinity" for some of it); quote ratios, not single figures
 	@$(BIN)/python -m bench $(BENCH)

@@ -11,22 +11,10 @@ from typing import Any
 import pytest
 
 from tests.client import RpcError
+from tests.fuzz.hostile import HUGE, NOWHERE, ODD_IDS, OPERATORS
 from tests.rig import People, Room, System, refused
 
-NOWHERE = "0" * 24
 OF_FRIENDS = {"add_friend", "update_friend", "delete_friend"}
-HUGE = 2**70
-OPERATORS: list[Any] = [
-    {"$ne": None},
-    {"$gt": ""},
-    {"$regex": "^"},
-    {"$in": [""]},
-    {"$exists": True},
-    {"$where": "true"},
-    [{"$ne": None}],
-]
-ODD_IDS = ["", "x", "$ne", "a.b", "*", ">", "a b", "../..", "\x00", "ünïcödé", "F" * 24]
-ODD_IDS += [length * "0" for length in (23, 24, 25, 65, 4000)]
 
 
 @dataclass(frozen=True)

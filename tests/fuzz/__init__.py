@@ -1,0 +1,1 @@
+"""What strangers may send: frames, sockets' bytes, images, and the params of every method, generated and kept."""
