@@ -36,11 +36,13 @@ fuzz: $(STAMP) ## send what strangers may send (FUZZ_SECONDS=600); finds go into
 bench: $(STAMP) ## measure (BENCH="latency durable coming_back affinity" for some of it); quote ratios, not single figures
 	@$(BIN)/python -m bench $(BENCH)
 
-check: $(STAMP) ## check format, lint, types and imports
+check: $(STAMP) ## check format, lint, types, imports, our code for weaknesses, and the packages for known holes
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy $(CHECKED)
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive shared services deploy clients
+	@$(BIN)/python -m tests.audit
 
 format: $(STAMP) ## format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true
