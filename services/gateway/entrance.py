@@ -88,7 +88,7 @@ class Entrance:
         async with _in_time(until):
             found = await self._resumption.sort(connection, params.scopes, self._told(connection))
         for name, position in found.positions.items():
-            if not name.startswith("user:") and not self._goes_back(connection, name, position):
+            if not name.startswith("user:") and not self._moves(connection, name, position):
                 del found.current[name]
                 found.stale.append(name)
         self._hear_users(connection, found)
@@ -184,11 +184,11 @@ class Entrance:
         feeds = {name: self._interest.feed(name) for name in names}
         return {name: (feed.place_of(connection) or 0) if feed else 0 for name, feed in feeds.items()}
 
-    def _goes_back(self, connection: Connection, name: str, position: int) -> bool:
+    def _moves(self, connection: Connection, name: str, position: int) -> bool:
         """Puts a connection that came without this scope's position there; False when it can't be told from there.
 
-        It can when nothing of the scope was told since it came. Not so a server: while behind in it, it would hear
-        channels that it may have lost.
+        It can go back when nothing of the scope was told since it came. Not so in a server: while behind in it, it
+        would hear channels that it may have lost.
         """
         feed = self._interest.feed(name)
         if feed is None:
@@ -197,10 +197,9 @@ class Entrance:
         if feed.scope.kind == "channel" and connection not in feed:
             return untold and self._visibility.enters_at(connection, feed.scope, position)
         place = feed.place_of(connection)
-        if place is None or position >= place:
-            return place is not None
-        if feed.scope.kind == "server" or not untold:
+        if place is None or (position < place and (feed.scope.kind == "server" or not untold)):
             return False
+        # What was held back of it until now goes as well: the client has that, or is told it from there.
         self._interest.leave(feed, connection)
         self._interest.join(feed, connection, position)
         return True
