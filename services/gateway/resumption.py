@@ -45,6 +45,8 @@ class Resumption:
         judged = {name: at for name, at in positions.items() if name in known or _is_user(name)}
         judged |= {name: at for name, at in positions.items() if name in read and at <= self._known(name, read[name])}
         heads = await self._heads(judged)
+        # A feed that is behind what was read would hide how the user has come into a server.
+        heads |= {name: max(heads[name], read[name]) for name in heads if name.startswith("self:")}
         missed = await self._all_missed({name: positions[name] for name in heads}, heads, connection.replay_left)
         # From here on nothing is awaited: what is seen is what will be told.
         return self._judged(connection, positions, read, heads, missed)
