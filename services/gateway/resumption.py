@@ -88,7 +88,9 @@ class Resumption:
                 found.stale.append(name)
                 continue
             connection.replay_left -= missed
-            found.current[name] = head
+            feed = self._interest.feed(name)
+            # What its feed has not come to yet is no replay: it is told when it comes.
+            found.current[name] = min(head, max(position, feed.last)) if feed else head
             found.positions[name] = position
         return found
 
