@@ -39,6 +39,7 @@ class Lease:
         self._id = ""
         self._sockets: dict[str, set[Connection]] = {}
         self._unreported: set[str] = set()
+        """Whose coming presence has not confirmed; who leaves stays in it, to be reported when they come back."""
         self._leaving: dict[str, float] = {}
         self._going: set[str] = set()
         """Who was reported as gone without an answer yet."""
@@ -91,7 +92,6 @@ class Lease:
         if not sockets:
             user_id = connection.user_id
             del self._sockets[user_id]
-            self._unreported.discard(user_id)
             grace = max(self._grace, _OVERDUE) if user_id in self._uncertain else self._grace
             self._uncertain.discard(user_id)
             self._leaving[user_id] = time.monotonic() + grace
@@ -120,7 +120,7 @@ class Lease:
             self._begun.set()
             self._leaving.clear()
             self._going.clear()
-            self._unreported.update(self._sockets)
+            self._unreported = set(self._sockets)
             self._woken.set()
             return True
         if not (await self._upstream.call(KEEP_LEASE, KeepLease(lease=self._id))).stands:
@@ -153,7 +153,7 @@ class Lease:
         """One report; False when there is nothing to tell, or nobody to tell it of."""
         now, lease = time.monotonic(), self._id
         self._going.difference_update(self._sockets)
-        came = sorted(self._unreported)[:MOST_REPORTED]
+        came = sorted(self._unreported & self._sockets.keys())[:MOST_REPORTED]
         due = (user_id for user_id, at in self._leaving.items() if at <= now)
         went = sorted({*due, *self._going})[:MOST_REPORTED]
         if not lease or not (came or went):
@@ -168,6 +168,8 @@ class Lease:
             self._leaving.pop(user_id, None)
             if user_id in self._sockets:
                 self._unreported.add(user_id)  # back before presence had heard of it
+            else:
+                self._unreported.discard(user_id)
         if stands and lease == self._id:
             self._unreported.difference_update(came)
             return True
