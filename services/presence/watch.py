@@ -14,12 +14,14 @@ _SHARE = 0.3
 class Watch:
     """Nothing lapses for a while after an outage of the observer's own, and a long gap between looks is one.
 
-    While two or more lapse together that are more than a share of all, none does; for a while at most, for of two
-    gateways both may have died.
+    While two or more lapse together that are more than a share of all, none does, nor for a while after that; for a
+    while at most, for of two gateways both may have died.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._expiry = settings.lease_expiry
+        # Who falls silent at the same moment lapses within a beat and a look of one another, not at once.
+        self._late = max(self._expiry - 1.5 * settings.lease_beat, self._expiry / 2)
         self._quiet = settings.lease_quiet
         self._freeze = settings.lease_freeze
         self._seen: dict[str, tuple[int, float]] = {}
@@ -48,14 +50,18 @@ class Watch:
             for lease, beat in beats.items()
         }
         silent = [lease for lease, (_, since) in self._seen.items() if now - since > self._expiry]
-        if now < self._quiet_until or self._must_doubt(len(silent), now):
+        late = sum(now - since > self._late for _, since in self._seen.values()) if silent else 0
+        if now < self._quiet_until or self._must_doubt(late, now):
             return []
         return silent
 
     def _must_doubt(self, silent: int, now: float) -> bool:
         if silent < 2 or silent <= _SHARE * len(self._seen):
+            if self._frozen_since is not None:
+                # What had failed works again: who is silent still may only be the last to come back.
+                self._quiet_until = now + self._quiet
             self._frozen_since = None
-            return False
+            return now < self._quiet_until
         if self._frozen_since is None:
             self._frozen_since = now
             logger().error("many_gateways_silent", silent=silent, of=len(self._seen))
