@@ -9,12 +9,13 @@ from pydantic import Field
 from shared.protocol.contract import Audience, Event
 
 EVERYONE = "everyone"
+SERVER = "s"
 
 
 def channel(name: str) -> dict[str, Any]:
     """A channel that everybody sees, as guilds would show it."""
     place = {"category_id": None, "position": 0, "roles": [], "roles_with_access": [EVERYONE]}
-    return {"id": name, "server_id": "s", "name": name, "description": None, "last_message_id": 0, "rev": 1, **place}
+    return {"id": name, "server_id": SERVER, "name": name, "description": None, "last_message_id": 0, "rev": 1, **place}
 
 
 class MessageAdded(Event):

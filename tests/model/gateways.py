@@ -23,6 +23,7 @@ _SMALL = {
     "read_timeout": 1.0,
 }
 """Some below what an operator may set, so that a run of seconds meets every limit."""
+_GOING_AWAY, _TOO_SLOW = 1012, 4008
 
 
 class Gateway:
@@ -72,6 +73,8 @@ class Socket:
         self._gateway = gateway
         self._receive = receive
         self.lost = lost
+        self._stalled = False
+        self._unread: list[bytes] = []
         gateway.sockets.add(self)
         gateway.process.context.run(self._open)
 
@@ -98,16 +101,43 @@ class Socket:
         self._gateway.parts.entrance.leave(self.connection)
 
     def _closed(self, code: int) -> None:
-        self._world.fail(f"{self._gateway.process.name} closes a socket with {code}, though nothing is too much for it")
+        """Its client may get some of what is on its way."""
+        profile = self._world.profile
+        if not (code == _GOING_AWAY and profile.prunings) and not (code == _TOO_SLOW and self._stalled):
+            why = "though nothing is too much for it"
+            self._world.fail(f"{self._gateway.process.name} closes a socket with {code}, {why}")
+        self._world.note(self._gateway.process.name, f"CLOSES a socket with {code}")
+        arrive = self._world.stream("closing").randint(0, len(self._unread))
+        for frame in self._unread[:arrive]:
+            self._receive(frame)
+        self._unread.clear()
+        self._world.after(self._world.delay(f"{self._gateway.process.name}:close"), self.lost)
+        self.close()
+
+    def stall(self, lasts: float) -> None:
+        """Nothing is read for so long."""
+        self._stalled = True
+        self._world.after(lasts, self._read_on)
+
+    def _read_on(self) -> None:
+        self._stalled = False
+        unread, self._unread = self._unread, []
+        for frame in unread:
+            self._receive(frame)
 
     # The transport.
 
     def writelines(self, frames: Sequence[bytes]) -> None:
+        if self._stalled:
+            self._unread.extend(frames)
+            if self.get_write_buffer_size() > 2 * self._gateway.parts.settings.outbox_limit:
+                self._world.fail(f"{self._gateway.process.name} keeps too much for who reads nothing")
+            return
         for frame in frames:
             self._receive(frame)
 
     def is_closing(self) -> bool:
-        return False
+        return self not in self._gateway.sockets
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return sum(map(len, self._unread))

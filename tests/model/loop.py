@@ -38,6 +38,8 @@ class Process:
     name: str
     context: Context = field(init=False)
     dead: bool = False
+    paused: bool = False
+    """As by SIGSTOP."""
 
     def __post_init__(self) -> None:
         self.context = contextvars.copy_context()
@@ -56,7 +58,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._now = 0.0
         self._ready: deque[asyncio.Handle] = deque()
         self._withheld: list[asyncio.Handle] = []
-        """What a dead process would have done next."""
+        """What a process that is dead or paused would have done next."""
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timers_made = 0
         self._tasks: list[asyncio.Task[Any]] = []
@@ -156,10 +158,17 @@ class Loop(asyncio.AbstractEventLoop):
         if handle.cancelled():
             return
         process = handle._context.get(_RUNNING)  # type: ignore[attr-defined]
-        if process is None or not process.dead:
+        if process is None or not (process.dead or process.paused):
             handle._run()
         else:
             self._withheld.append(handle)
+
+    def go_on(self, process: Process) -> None:
+        """What a paused process would have done meanwhile it does now, in that order."""
+        process.paused = False
+        mine = [handle for handle in self._withheld if handle._context.get(_RUNNING) is process]  # type: ignore[attr-defined]
+        self._withheld = [handle for handle in self._withheld if handle not in mine]
+        self._ready.extend(mine)
 
     def _look_for_dead_tasks(self) -> None:
         for task in self._tasks:
@@ -194,3 +203,9 @@ def running() -> Loop:
 def over() -> NoReturn:
     """What any simulated I/O does once the run is over."""
     raise asyncio.CancelledError
+
+
+def told(what: str, violation: Violation, loop: Loop) -> Violation:
+    """The violation with the way to it."""
+    lines = [f"{at:8.4f}  {actor:<12} {note}" for at, actor, note in loop.trace]
+    return Violation("\n".join([f"{what}: {violation}", *lines]))

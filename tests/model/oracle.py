@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from tests.model.database import Database, Transaction
+from tests.model.events import SERVER
 from tests.model.world import World
 
 
@@ -33,6 +34,15 @@ class Committed:
         params = self.event["params"]
         member = params.get("member")
         return bool(user_id == (member["user"]["id"] if member else params["user_id"]))
+
+    def is_about(self, user_id: str) -> bool:
+        """Whether this user joined or left with it."""
+        return self.event["name"] in {"member_added", "member_deleted"} and self.visible_to(user_id)
+
+    @property
+    def rules(self) -> bool:
+        """Whether it changes a role's rules."""
+        return self.event["name"] == "role_changed" and "rules" in self.event["params"]["changes"]
 
     @property
     def adds(self) -> str:
@@ -117,6 +127,15 @@ class Oracle:
     def was_gone(self, user_id: str, version: int) -> bool:
         """Whether the user had left by that commit, and has not been back since."""
         return not self.is_member(user_id) and self._left.get(user_id, version + 1) <= version
+
+    def sight_changed(self, user_id: str, after: int, up_to: int) -> Committed | None:
+        """An entry of the server's that may have changed what the user sees of it."""
+        entries = self.entries[f"server:{SERVER}"][after:up_to]
+        return next((entry for entry in entries if entry.is_about(user_id) or entry.rules), None)
+
+    def came_or_went(self, user_id: str, after: int) -> bool:
+        """Whether the user has joined or left since that revision of the server."""
+        return any(entry.is_about(user_id) for entry in self.entries[f"server:{SERVER}"][after:])
 
     def is_member(self, user_id: str) -> bool:
         return bool(self._database.read("members", {"user_id": user_id}))

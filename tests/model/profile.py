@@ -10,6 +10,8 @@ class Profile:
     """Chances are per operation, times in seconds. What is not named does not go wrong."""
 
     name: str
+    seeds: int = 30
+    """How many runs the tests make of it."""
     lasts: float = 1.6
     """How long it is before the weather clears up."""
     busy: float = 9.0
@@ -65,6 +67,14 @@ class Profile:
 
     # What clients do, as weights; and the mean pause between changes of the server's permissions.
     permissions_stand: float = 0.5
+    rules_change: float = 0.0
+    """Of these, how many may change anybody's sight."""
+    resumes: float = 0.0
+    """How often who was cut off goes on with the cache it had."""
+    piecemeal: float = 0.0
+    """Of its scopes, how many are resumed only later."""
+    away: float = 0.0
+    """Mean time until it comes back."""
     acts: dict[str, float] = field(
         default_factory=lambda: {
             "add_message": 8, "get_message_chunk": 2, "get_server": 1, "add_channel": 0.3,
@@ -201,6 +211,64 @@ PRUNED = Profile(
 )
 """Old entries go while those who wrote them remember where they were."""
 
+RESUMED = Profile(
+    "resumed",
+    seeds=8,
+    think=0.1,
+    lasts=2.5,
+    late=0.2,
+    slow_fetches=0.3,
+    stale_reads=0.3,
+    requests_lost=0.005,
+    gateways_killed=2,
+    resumes=0.9,
+    piecemeal=0.3,
+    away=0.4,
+    permissions_stand=1.0,
+    rules_change=0.3,
+    acts={
+        "add_message": 8, "get_message_chunk": 2, "get_server": 1, "add_channel": 0.3,
+        "join_or_leave": 1, "reconnect": 1.5, "stall": 0.6,
+    },
+    settings={"outbox_limit": 4_000, "limits": "off"},
+)  # fmt: skip
+"""Clients are cut off, and come back with all that they hold, to this gateway or another."""
+
+REJOINED = Profile(
+    "rejoined",
+    seeds=4,
+    think=0.1,
+    lasts=1.2,
+    late=0.5,
+    latest=0.6,
+    slow_fetches=0.3,
+    hints_lost=0.2,
+    resumes=0.9,
+    away=0.1,
+    permissions_stand=1.0,
+    acts={"add_message": 3, "join_or_leave": 6, "reconnect": 4},
+    settings={"limits": "off"},
+)
+"""Members leave, come back and are cut off, while their gateways are behind."""
+
+ABSENT = Profile(
+    "absent",
+    seeds=6,
+    think=0.3,
+    lasts=6.0,
+    late=0.2,
+    slow_fetches=0.5,
+    prunings=10,
+    gateways_killed=1,
+    resumes=1.0,
+    away=1.5,
+    permissions_stand=3.0,
+    rules_change=0.2,
+    acts={"add_message": 10, "get_message_chunk": 2, "add_channel": 0.5, "join_or_leave": 0.3, "reconnect": 2},
+    settings={"limits": "off"},
+)
+"""They stay away for longer than the journal reaches back."""
+
 STORM = Profile(
     "storm",
     hints_lost=0.2,
@@ -224,4 +292,22 @@ STORM = Profile(
 )
 """All of it."""
 
-ALL = (CALM, LOSSY, BURSTS, DEADLY, DARK, CUT, SEVERED, ISLAND, READS, ARRIVALS, LAGGING, REVOLVING, PRUNED, STORM)
+ALL = (
+    CALM,
+    LOSSY,
+    BURSTS,
+    DEADLY,
+    DARK,
+    CUT,
+    SEVERED,
+    ISLAND,
+    READS,
+    ARRIVALS,
+    LAGGING,
+    REVOLVING,
+    PRUNED,
+    RESUMED,
+    REJOINED,
+    ABSENT,
+    STORM,
+)

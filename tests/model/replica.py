@@ -26,13 +26,13 @@ from shared.writes import Insert
 from tests.model import events
 from tests.model.database import Database
 from tests.model.driver import Driver
+from tests.model.events import SERVER
 from tests.model.loop import Process
 from tests.model.network import Bus, Network, Respond
 from tests.model.oracle import Oracle
 from tests.model.production import Production
 from tests.model.world import World
 
-SERVER = "s"
 SERVICE = "services"
 EPOCH = "1"
 _ATTEMPTS = 40
@@ -190,11 +190,11 @@ class Replica:
             return Done(scope=scope.name, rev=change.rev(scope))
 
     async def change_permissions(self, call: Call) -> Done:
-        """Stands for whatever raises `perm_rev`; nobody's sight is another after it."""
+        """Stands for whatever raises `perm_rev`; nobody's sight is another after it, though with `rules` it may be."""
         scope = server_scope(SERVER)
         async with self._journal.change(call.origin, scope) as change:
             change.update("servers", {"_id": SERVER}, {"$set": {"perm_rev": change.rev(scope)}})
-            change.record(scope, events.RoleChanged())
+            change.record(scope, events.RoleChanged(changes=dict(call.params)))
             return Done(scope=scope.name, rev=change.rev(scope))
 
     async def _rights(self, *, fresh: bool) -> tuple[int, frozenset[str]]:

@@ -14,10 +14,11 @@ from shared.bus import Headers
 from shared.errors import NotFound
 from tests.model import events
 from tests.model.database import Database, State
+from tests.model.events import SERVER
 from tests.model.network import Network, Respond
 from tests.model.oracle import Oracle
 from tests.model.production import Production
-from tests.model.replica import SERVER, Replica, reply
+from tests.model.replica import Replica, reply
 from tests.model.world import World
 
 _PAGE = 4
@@ -127,6 +128,12 @@ class Services:
 
     def _check_sessions(self, _params: Params, _user: str) -> tuple[Any, ...]:
         return ({"session_ids": []},)
+
+    def _get_servers(self, _params: Params, user: str) -> tuple[Any, ...]:
+        state = self._state("get_servers")
+        rev = self._rev(f"self:{user}", state)
+        member = bool(self._database.read("members", {"user_id": user}, state))
+        return {"rev": rev, "member": member}, {f"self:{user}": rev}
 
     def _get_message_chunk(self, params: Params, user: str) -> tuple[Any, ...]:
         return self._whole(f"channel:{params['channel_id']}", user, "get_message_chunk")

@@ -13,13 +13,14 @@ from typing import Any
 from tests.model import events
 from tests.model.clients import Client, Lost
 from tests.model.database import Database
+from tests.model.events import SERVER
 from tests.model.gateways import Gateway
-from tests.model.loop import Violation
+from tests.model.loop import Violation, told
 from tests.model.network import Network
 from tests.model.oracle import Oracle
 from tests.model.production import Production
 from tests.model.profile import Profile
-from tests.model.replica import EPOCH, SERVER, Replica
+from tests.model.replica import EPOCH, Replica
 from tests.model.services import Services
 from tests.model.world import World
 
@@ -170,7 +171,8 @@ class Simulation:
         """Its answers go to nobody: what matters is the barrier that each makes."""
         while self.world.busy:
             await asyncio.sleep(self._random.expovariate(1 / self._profile.permissions_stand))
-            self._services.serve("rpc.guilds.change_permissions", b"{}", {"user": "owner"}, lambda _reply: None)
+            params = b'{"rules":["view_channel"]}' if self.world.fault("permissions", "rules_change") else b"{}"
+            self._services.serve("rpc.guilds.change_permissions", params, {"user": "owner"}, lambda _reply: None)
 
     # Whether all is well.
 
@@ -224,7 +226,5 @@ def simulate(production: Production, profile: Profile, seed: int) -> Violation |
     try:
         simulation.run()
     except Violation as violation:
-        trace = simulation.world.loop.trace
-        lines = [f"{at:8.4f}  {actor:<12} {what}" for at, actor, what in trace]
-        return Violation("\n".join([f"{profile.name}, seed {seed}: {violation}", *lines]))
+        return told(f"{profile.name}, seed {seed}", violation, simulation.world.loop)
     return None
