@@ -41,7 +41,10 @@ class Transaction:
 
 
 class Database:
-    """`on_commit` is called with each transaction whose commit a majority has, before anyone can read it."""
+    """`on_commit` is called with each transaction whose commit a majority has, before anyone can read it.
+
+    `on_update` is called with what is updated outside of any.
+    """
 
     def __init__(self, world: World, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
         self._world = world
@@ -53,6 +56,7 @@ class Database:
         self.version = 0
         self.unreachable_until = 0.0
         self.on_commit: Callable[[Transaction], None] = lambda _transaction: None
+        self.on_update: Callable[[str, Document], None] = lambda _collection, _document: None
 
     # Reading.
 
@@ -126,6 +130,18 @@ class Database:
         self.store({(collection, self._key(collection, document)): None for document in found})
         return len(found)
 
+    def update_now(self, collection: str, filter_: Mapping[str, Any], change: Mapping[str, Any]) -> int | None:
+        """Outside of any transaction; how many matched, or None while the first is written by one."""
+        for document in self.read(collection, filter_):
+            place = (collection, self._key(collection, document))
+            if place in self._locks:
+                return None
+            changed = _changed(document, change)
+            self.store({place: changed})
+            self.on_update(collection, changed)
+            return 1
+        return 0
+
     def put(self, collection: str, *documents: Document) -> None:
         """What is there before the run begins."""
         self.store({(collection, self._key(collection, document)): document for document in documents})
@@ -177,10 +193,20 @@ def _matches(document: Mapping[str, Any], filter_: Mapping[str, Any]) -> bool:
 def _fits(document: Mapping[str, Any], name: str, wanted: Any) -> bool:
     if name == "$or":
         return any(_matches(document, each) for each in wanted)
-    value = document.get(name)
+    value = _at(document, name)
     if isinstance(wanted, dict):
         return all(_holds(value, operator, operand) for operator, operand in wanted.items())
-    return bool(value == wanted)
+    return bool(value == wanted or (isinstance(value, list) and wanted in value))
+
+
+def _at(document: Any, path: str) -> Any:
+    """What stands at a dotted path; None where nothing does."""
+    for name in path.split("."):
+        if isinstance(document, list):
+            document = dict(enumerate(document)).get(int(name))
+        else:
+            document = document.get(name) if document is not None else None
+    return document
 
 
 def _holds(value: Any, operator: str, operand: Any) -> bool:
@@ -191,6 +217,8 @@ def _holds(value: Any, operator: str, operand: Any) -> bool:
             return bool(value < operand)
         case "$lte":
             return bool(value <= operand)
+        case "$exists":
+            return (value is not None) is operand
         case "$in":
             return value in operand
         case _:
@@ -198,9 +226,13 @@ def _holds(value: Any, operator: str, operand: Any) -> bool:
 
 
 def _changed(document: Document, change: Mapping[str, Any]) -> Document:
-    assert set(change) <= {"$set", "$inc"}, change
-    increased = {name: document[name] + by for name, by in change.get("$inc", {}).items()}
-    return {**document, **change.get("$set", {}), **increased}
+    assert set(change) <= {"$set", "$inc", "$addToSet", "$pull"}, change
+    changed = {name: document[name] + by for name, by in change.get("$inc", {}).items()}
+    for name, value in change.get("$addToSet", {}).items():
+        changed[name] = [*document[name], *([value] if value not in document[name] else [])]
+    for name, value in change.get("$pull", {}).items():
+        changed[name] = [each for each in document[name] if each != value]
+    return {**document, **change.get("$set", {}), **changed}
 
 
 def labelled(error: PyMongoError, label: str) -> PyMongoError:

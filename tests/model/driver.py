@@ -6,6 +6,7 @@ Every operation is a round trip on which it, or its answer, may be lost; then th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -182,8 +183,8 @@ class Collection:
 
         return Cursor(self._driver, read).limit(limit)
 
-    async def find_one(self, filter_: Mapping[str, Any], **options: Any) -> Document | None:
-        found = await self.find(filter_, limit=1, **options).to_list()
+    async def find_one(self, filter_: Mapping[str, Any], projection: object = None, **options: Any) -> Document | None:
+        found = await self.find(filter_, projection, limit=1, **options).to_list()
         return found[0] if found else None
 
     def aggregate(self, stages: Sequence[Mapping[str, Any]], *, session: Session) -> Cursor:
@@ -234,6 +235,19 @@ class Collection:
             case _:
                 self._database.update(transaction, self._name, write._filter, None)
                 return 0
+
+    async def insert_one(self, document: Document) -> None:
+        await self._driver.call(f"insert into {self._name}", lambda: self._database.put(self._name, document))
+
+    async def update_one(self, filter_: Mapping[str, Any], update: Any, *, upsert: bool = False) -> _Result:
+        assert not upsert, "an upsert is not modelled"
+        change = partial(self._database.update_now, self._name, filter_, _single(update))
+        while (matched := await self._driver.call(f"update {self._name}", change)) is None:  # noqa: ASYNC110 - as mongod
+            await asyncio.sleep(0.005)
+        return _Result(matched)
+
+    async def delete_one(self, filter_: Mapping[str, Any]) -> None:
+        await self.delete_many(filter_)
 
     async def delete_many(self, filter_: Mapping[str, Any]) -> None:
         await self._driver.call(f"delete from {self._name}", lambda: self._database.delete(self._name, filter_))

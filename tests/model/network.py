@@ -81,14 +81,18 @@ class Bus:
     def connected(self) -> bool:
         return not self._noticed
 
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
     # Cutting the connection.
 
-    def cut(self, lasts: float) -> None:
-        """Nothing passes for so long; its owner learns of it some time within."""
+    def cut(self, lasts: float, noticed: float = 0.0) -> None:
+        """Nothing passes for so long; its owner learns of it after `noticed`, or else some time within."""
         stream = self._world.stream(f"{self.process.name}:cut")
         self._world.note(self.process.name, f"CUT OFF for {lasts:.2f} s")
         self._alive = False
-        self._world.after(lasts * stream.uniform(0.1, 0.9), self._notice)
+        self._world.after(noticed or lasts * stream.uniform(0.1, 0.9), self._notice)
         self._world.after(lasts, self.mend)
 
     def _notice(self) -> None:
