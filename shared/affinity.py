@@ -10,9 +10,6 @@ import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-ANNOUNCE = "replicas"
-"""Subject on which a replica says every so often, as `service instance`, that it lives; `-instance`: that it leaves."""
-
 ANNOUNCE_EVERY = 1.0
 _FORGOTTEN_AFTER = 3.5
 
@@ -22,9 +19,14 @@ def subject_at(subject: str, instance: str) -> str:
     return f"{subject}.{instance}"
 
 
-def alive_at(instance: str) -> str:
+def announced_at(service: str) -> str:
+    """The subject on which a replica says every so often that it lives, `instance`, and that it leaves, `-instance`."""
+    return f"replicas.{service}"
+
+
+def alive_at(service: str, instance: str) -> str:
     """The subject on which a replica answers, with nothing, for as long as it lives: also while it ends."""
-    return f"rpc.replicas.alive.{instance}"
+    return subject_at(f"rpc.{service}.alive", instance)
 
 
 def key_of(params: Mapping[str, Any]) -> str | None:
@@ -53,11 +55,10 @@ class Replicas:
     def __init__(self) -> None:
         self._heard: dict[str, dict[str, float]] = {}
 
-    def hear(self, announcement: str, now: float) -> None:
-        service, _, instance = announcement.partition(" ")
+    def hear(self, service: str, instance: str, now: float) -> None:
         if instance.startswith("-"):
             self.lose(service, instance[1:])
-        elif service and instance:
+        elif instance:
             self._heard.setdefault(service, {})[instance] = now
 
     def lose(self, service: str, instance: str) -> None:

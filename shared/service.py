@@ -19,7 +19,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from shared import ids, process
-from shared.affinity import ANNOUNCE, ANNOUNCE_EVERY, alive_at, subject_at
+from shared.affinity import ANNOUNCE_EVERY, alive_at, announced_at, subject_at
 from shared.bus import Bus, Headers, Reply, Request
 from shared.cascade import Cascades, batches_of
 from shared.epoch import Epoch
@@ -164,7 +164,7 @@ class Service:
             run = self._serve(method, handler)
             await self._parts.bus.serve(method.subject, method.service, run)
             await self._parts.bus.serve(subject_at(method.subject, self._instance), "", run)
-        await self._parts.bus.stand_by(alive_at(self._instance))
+        await self._parts.bus.stand_by(alive_at(self._name, self._instance))
         await self._parts.bus.flush()
         self._serving = True
 
@@ -183,7 +183,7 @@ class Service:
 
     async def _say(self, words: str) -> None:
         try:
-            await self._parts.bus.publish(ANNOUNCE, f"{self._name} {words}".encode())
+            await self._parts.bus.publish(announced_at(self._name), words.encode())
         except Unavailable:
             logger().debug("not_announced")
 

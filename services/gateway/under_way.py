@@ -19,17 +19,17 @@ class UnderWay:
         self._looked_at: dict[str, Waiting] = {}
 
     @asynccontextmanager
-    async def at(self, instance: str) -> AsyncIterator[None]:
+    async def at(self, replica: str) -> AsyncIterator[None]:
         """Around a request to this replica: raises Unavailable when it is ended."""
         try:
             async with asyncio.timeout(None) as limit:
-                self._waiting[instance][limit] = None
+                self._waiting[replica][limit] = None
                 try:
                     yield
                 finally:
-                    del self._waiting[instance][limit]
-                    if not self._waiting[instance]:
-                        del self._waiting[instance]
+                    del self._waiting[replica][limit]
+                    if not self._waiting[replica]:
+                        del self._waiting[replica]
         except TimeoutError:
             raise Unavailable from None
 
@@ -39,10 +39,10 @@ class UnderWay:
         both = {name: _common(waiting, before.get(name, {})) for name, waiting in self._looked_at.items()}
         return {name: waiting for name, waiting in both.items() if waiting}
 
-    def end(self, instance: str, requests: Waiting) -> None:
+    def end(self, replica: str, requests: Waiting) -> None:
         """They fail at once; what was answered meanwhile stays answered."""
         now = asyncio.get_running_loop().time()
-        for limit in _common(requests, self._waiting.get(instance, {})):
+        for limit in _common(requests, self._waiting.get(replica, {})):
             limit.reschedule(now)
 
 

@@ -6,19 +6,21 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
 
 from services.gateway.under_way import UnderWay, Waiting
-from shared.affinity import ANNOUNCE, Replicas, alive_at, pick, subject_at
+from shared.affinity import Replicas, alive_at, announced_at, pick, subject_at
 from shared.bus import Bus, Headers, NoResponders, Reply
 from shared.errors import GuildwireError, Unavailable
 from shared.ids import new_trace
 from shared.journal.entry import Entry, from_document
 from shared.journal.history import gone_back, lost
 from shared.places import ON_ACCOUNT_OF
+from shared.protocol import SERVICES
 from shared.protocol.contract import Method, Params
 from shared.protocol.internal import READ_ENTRIES, READ_HEADS, ReadEntries, ReadHeads
 from shared.service import request_headers
@@ -66,9 +68,11 @@ class Upstream:
 
     async def hear_replicas(self) -> None:
         """From now on knows which replicas there are."""
-        await self._bus.hear(
-            ANNOUNCE, lambda payload: self._replicas.hear(payload.decode(errors="replace"), time.monotonic())
-        )
+        for service in SERVICES:
+            await self._bus.hear(announced_at(service), partial(self._hear_replica, service))
+
+    def _hear_replica(self, service: str, announcement: bytes) -> None:
+        self._replicas.hear(service, announcement.decode(errors="replace"), time.monotonic())
 
     async def run(self) -> None:
         """Ends what waits for a replica that is dead, for which it would else wait until its time is up."""
@@ -76,13 +80,13 @@ class Upstream:
             await asyncio.sleep(_LOOK_EVERY)
             await asyncio.gather(*(self._look_at(*each) for each in self._under_way.look().items()))
 
-    async def _look_at(self, instance: str, waiting: Waiting) -> None:
+    async def _look_at(self, alive: str, waiting: Waiting) -> None:
         """Whether it lives. One that only says nothing may answer yet."""
         try:
-            await self._bus.request(alive_at(instance), b"{}", {}, _LOOK_EVERY)
+            await self._bus.request(alive, b"{}", {}, _LOOK_EVERY)
         except NoResponders:
-            logger().warning("replica_dead", instance=instance, requests=len(waiting))
-            self._under_way.end(instance, waiting)
+            logger().warning("replica_dead", replica=alive, requests=len(waiting))
+            self._under_way.end(alive, waiting)
         except Unavailable:
             pass
 
@@ -136,7 +140,7 @@ class Upstream:
             )
             if instance is not None:
                 try:
-                    async with self._under_way.at(instance):
+                    async with self._under_way.at(alive_at(method.service, instance)):
                         return await self._bus.request(subject_at(method.subject, instance), payload, headers, within)
                 except NoResponders:
                     self._replicas.lose(method.service, instance)

@@ -71,3 +71,8 @@ def _events() -> dict[str, type[Event]]:
 
 METHODS = _methods()
 EVENTS = _events()
+
+GATEWAY = "gateway"
+JOURNAL = "journal"
+"""Its methods are served by every service."""
+SERVICES = tuple(sorted({method.service for method in METHODS.values()} - {GATEWAY, JOURNAL}))

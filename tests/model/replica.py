@@ -16,10 +16,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from shared.affinity import ANNOUNCE, ANNOUNCE_EVERY
+from shared.affinity import ANNOUNCE_EVERY, announced_at
 from shared.bus import Reply
 from shared.errors import GuildwireError, LostRace, NotFound, Unavailable
-from shared.protocol import METHODS
+from shared.protocol import SERVICES
 from shared.scopes import channel_scope, self_scope, server_scope
 from shared.settings import Settings
 from shared.writes import Insert
@@ -98,8 +98,8 @@ class Replica:
     async def _announce(self) -> None:
         """Says on the bus that it lives, under the name of every service: all are in this process."""
         while True:
-            for service in sorted({method.service for method in METHODS.values()}):
-                self.bus.say(ANNOUNCE, f"{service} {self.process.name}".encode())
+            for service in SERVICES:
+                self.bus.say(announced_at(service), self.process.name.encode())
             await asyncio.sleep(ANNOUNCE_EVERY)
 
     async def _answer(

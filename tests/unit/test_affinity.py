@@ -41,11 +41,11 @@ def test_a_channel_goes_before_its_server_and_anything_else_has_no_key() -> None
 
 def test_who_is_silent_or_leaves_is_forgotten() -> None:
     replicas = Replicas()
-    for words in ("guilds a", "guilds b", "messages a", "", "guilds", "guilds -"):
-        replicas.hear(words, 0.0)
+    for service, words in (("guilds", "a"), ("guilds", "b"), ("messages", "a"), ("guilds", ""), ("guilds", "-")):
+        replicas.hear(service, words, 0.0)
     assert replicas.living("guilds", 1.0) == ["a", "b"]
-    replicas.hear("guilds a", 3.0)
+    replicas.hear("guilds", "a", 3.0)
     assert replicas.living("guilds", 4.0) == ["a"]
-    replicas.hear("guilds -a", 4.0)
+    replicas.hear("guilds", "-a", 4.0)
     assert replicas.living("guilds", 4.0) == []
     assert replicas.living("messages", 1.0) == ["a"]
