@@ -340,10 +340,22 @@ class Store:
             result = await self[collection].bulk_write(each, ordered=False)
         return result.deleted_count
 
-    async def documents(self, stages: list[Document], limit: int) -> list[Document]:
-        """An aggregation that starts from `$documents` instead of a collection."""
+    async def documents(self, documents: list[Document], stages: list[Document]) -> list[Document]:
+        """These documents, each with what the stages look up for it.
+
+        Not by `$documents`: for that MongoDB asks for the right to read the whole database. It starts from a document
+        that is there before anything is served; while a restore has it taken away, nothing can be said.
+        """
+        given: list[Document] = [
+            {"$match": {"_id": "epoch"}},
+            {"$project": {"given": {"$literal": documents}}},
+            {"$unwind": "$given"},
+            {"$replaceRoot": {"newRoot": "$given"}},
+        ]
         with translated():
-            found: list[Document] = await self._database.aggregate(stages).to_list(limit)
+            found: list[Document] = await self["meta"].aggregate([*given, *stages]).to_list(len(documents))
+        if len(found) < len(documents):
+            raise Unavailable
         return found
 
     async def take_lease(self, name: str, holder: str, lasts_ms: int) -> bool:

@@ -126,7 +126,7 @@ async def count_mentions(store: Store, user_id: str, places: Iterable[Place]) ->
         "pipeline": [{"$match": named}, {"$limit": MOST_MENTIONS}, {"$count": "number"}],
         "as": "mentions",
     }
-    found = await store.documents([{"$documents": unread}, {"$lookup": lookup}], len(unread))
+    found = await store.documents(unread, [{"$lookup": lookup}])
     return {each["channel_id"]: each["mentions"][0]["number"] for each in found if each["mentions"]}
 
 

@@ -34,7 +34,7 @@ async def read_heads(store: Store, scopes: Sequence[str]) -> dict[str, Head]:
     if not scopes:
         return {}
     names: list[Document] = [{"scope": scope} for scope in scopes]
-    found = await store.documents([{"$documents": names}, *head_lookup("scope")], len(names))
+    found = await store.documents(names, head_lookup("scope"))
     return {document["scope"]: head_of(document) for document in found}
 
 

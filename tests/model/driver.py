@@ -35,16 +35,6 @@ class Driver:
     async def start_session(self, **_: Any) -> Session:
         return Session(self, self._database)
 
-    def aggregate(self, stages: Sequence[Mapping[str, Any]]) -> Cursor:
-        """The one pipeline that is run on no collection: the heads of many scopes."""
-        names = [each["scope"] for each in stages[0]["$documents"]]
-
-        def heads() -> list[Document]:
-            found = ((name, self._database.head(name)) for name in names)
-            return [{"scope": name, "head": [head] if head else []} for name, head in found]
-
-        return Cursor(self, heads)
-
     async def call(self, what: str, work: Callable[[], T]) -> T:
         """Runs `work` at the server. Raises what it raises, or AutoReconnect when something was lost on the way."""
         world, key = self.world, f"{self._name}:mongod"
@@ -187,8 +177,21 @@ class Collection:
         found = await self.find(filter_, projection, limit=1, **options).to_list()
         return found[0] if found else None
 
-    def aggregate(self, stages: Sequence[Mapping[str, Any]], *, session: Session) -> Cursor:
-        """The one pipeline that is run on a collection: how many match, here and in those that are looked up."""
+    def aggregate(self, stages: Sequence[Mapping[str, Any]], *, session: Session | None = None) -> Cursor:
+        """The two pipelines there are: of a transaction the one that counts, else that of the heads of many scopes."""
+        return self._heads(stages) if session is None else self._count(stages, session)
+
+    def _heads(self, stages: Sequence[Mapping[str, Any]]) -> Cursor:
+        names = [each["scope"] for each in stages[1]["$project"]["given"]["$literal"]]
+
+        def heads() -> list[Document]:
+            found = ((name, self._database.head(name)) for name in names)
+            return [{"scope": name, "head": [head] if head else []} for name, head in found]
+
+        return Cursor(self._driver, heads)
+
+    def _count(self, stages: Sequence[Mapping[str, Any]], session: Session) -> Cursor:
+        """How many match, here and in those that are looked up."""
         match, _group, *lookups = stages
 
         def count() -> list[Document]:

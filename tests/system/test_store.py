@@ -64,3 +64,14 @@ def test_a_write_that_a_majority_may_never_have_is_no_bug(code: int) -> None:
     """What a member says that goes away in the midst of it."""
     said = WriteConcernError("Replication is being shut down", code, {"code": code})
     assert isinstance(failure(said), Unavailable)
+
+
+async def test_given_documents_are_all_there_with_what_is_looked_up_or_nothing_is_said(store: Store) -> None:
+    await store["messages"].insert_one({"channel_id": "c", "id": 1})
+    lookup = {"from": "messages", "localField": "channel", "foreignField": "channel_id", "as": "found"}
+    given: list[dict[str, object]] = [{"channel": "c"}, {"channel": "d"}, {"channel": "c"}]
+    with pytest.raises(Unavailable):
+        await store.documents(given, [{"$lookup": lookup}])
+    await store.epoch()
+    found = await store.documents(given, [{"$lookup": lookup}])
+    assert [(each["channel"], len(each["found"])) for each in found] == [("c", 1), ("d", 0), ("c", 1)]
