@@ -27,6 +27,7 @@ from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Una
 from shared.journal import Journal, Origin
 from shared.journal.history import AT_ONCE, read_heads_surely
 from shared.journal.reader import read_entries, read_heads
+from shared.ownership import made_by
 from shared.protocol import METHODS
 from shared.protocol.contract import Method, Params
 from shared.protocol.internal import READ_ENTRIES, READ_HEADS, Entries, Heads, ReadEntries, ReadHeads
@@ -157,7 +158,7 @@ class Service:
         return self._serving
 
     async def start(self) -> None:
-        await process.until_it_works("mongodb", self._parts.store.prepare)
+        await process.until_it_works("mongodb", lambda: self._parts.store.prepare(made_by(self._name)))
         await process.until_it_works("epoch", self._parts.epoch.read)
         await process.until_it_works("nats", self._parts.bus.connect)
         for method, handler in self._handlers.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -36,6 +36,7 @@ from pymongo.read_concern import ReadConcern
 
 from shared.errors import LostRace, Unavailable
 from shared.ids import new_epoch
+from shared.ownership import EVERY
 from shared.settings import Settings
 from shared.telemetry import logger
 from shared.writes import Delete, DeleteAll, Insert, Update, UpdateAll, Upsert, Write
@@ -295,17 +296,21 @@ class Store:
         """For reads of one document that must see all that was written before, and wait for it to be durable."""
         return self._database[collection].with_options(read_concern=ReadConcern("linearizable"))
 
-    async def prepare(self) -> None:
-        """Creates collections and indexes; any number of processes may do so at once, any number of times."""
-        for name, indexes in INDEXES.items():
-            await self[name].create_indexes(indexes)
-        for name in ("servers", "images", "settings", "outbox", "leases", "gateways", "meta", "spent_messages"):
-            try:
-                await self._database.command("create", name)
-            except OperationFailure as error:
-                if error.code != 48:  # NamespaceExists
-                    raise
+    async def prepare(self, collections: Collection[str] = EVERY) -> None:
+        """Creates them with their indexes; any number of processes may do so at once, any number of times."""
+        for name in sorted(collections):
+            if name in INDEXES:
+                await self[name].create_indexes(INDEXES[name])
+            else:
+                await self._create(name)
         logger().info("store_ready", database=self._database.name)
+
+    async def _create(self, collection: str) -> None:
+        try:
+            await self._database.command("create", collection)
+        except OperationFailure as error:
+            if error.code != 48:  # NamespaceExists
+                raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
