@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from shared.errors import GuildwireError, Unavailable
+from shared.errors import GuildwireError, Misconfigured, Unavailable
 from shared.places import ON_ACCOUNT_OF, Places
 from shared.settings import Settings
 from shared.telemetry import NATS_STATE, REFUSED, SUBSCRIPTIONS, logger
@@ -31,6 +32,7 @@ Headers = dict[str, str]
 _PENDING_MESSAGES = 65_536
 _PENDING_BYTES = 64 << 20
 _DRAIN_PATIENCE = 4.0
+_WRONG_PASSWORD = "authorization violation"  # noqa: S105 - what nats-server says
 _NOBODY = "flushed.nobody"
 
 
@@ -65,12 +67,28 @@ class PayloadTooLarge(Exception):
     """Refused before NATS sees it: a larger publish would close the connection for good."""
 
 
+class _PlainText(nats.errors.Error):
+    """The server speaks no TLS, where it must."""
+
+
+class _Client(Client):
+    """nats-py speaks TLS where the server offers it. Where it must, this one sends nothing before."""
+
+    must_be_encrypted = False
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if self.must_be_encrypted and initial_connection and not info.get("tls_required"):
+            raise _PlainText("the server does not speak TLS")
+        await super()._process_info(info, initial_connection)
+
+
 class Bus:
     """One NATS connection. `on_doubt` is called whenever messages may have been lost without a word."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = Client()
+        self._client = _Client()
+        self._begun = False
         self._closing = False
         self._serving: list[Subscription] = []
         self._work: set[asyncio.Task[None]] = set()
@@ -82,13 +100,18 @@ class Bus:
         return self._client.is_connected
 
     async def connect(self) -> None:
+        """Returns when a server has let this part in; raises Misconfigured when none ever will."""
+        servers = self._settings.nats_url.split(",")
         options: dict[str, Any] = {}
         if self._settings.nats_creds_file:
             options["user_credentials"] = str(self._settings.nats_creds_file)
         if self._settings.nats_ca_file:
-            options["tls"] = _tls(str(self._settings.nats_ca_file))
+            options["tls"] = ssl.create_default_context(cafile=str(self._settings.nats_ca_file))
+        self._client.must_be_encrypted = bool(options.get("tls")) or any(each.startswith("tls:") for each in servers)
+        if self._client.must_be_encrypted and not all(each.startswith(("nats:", "tls:")) for each in servers):
+            raise Misconfigured("with TLS every server in NATS_URL must begin with tls:// or nats://")
         await self._client.connect(
-            servers=self._settings.nats_url.split(","),
+            servers=servers,
             name=self._settings.name,
             ping_interval=1,
             max_outstanding_pings=3,
@@ -108,6 +131,7 @@ class Bus:
                 f"NATS takes {self._client.max_payload} bytes a message, MAX_PAYLOAD says {self._settings.max_payload}:"
                 " raise the one (max_payload in nats-server's configuration) or lower the other"
             )
+        self._begun = True
         NATS_STATE.set(1)
 
     async def request(self, subject: str, payload: bytes, headers: Headers, within: float) -> Reply:
@@ -259,9 +283,12 @@ class Bus:
             raise PayloadTooLarge(f"{len(payload)} bytes")
 
     async def _on_error(self, error: Exception) -> None:
+        """Raises Misconfigured out of the first `connect`, which would try for ever."""
         logger().warning("nats_error", error=str(error) or type(error).__name__)
         if isinstance(error, nats.errors.SlowConsumerError):
             self.on_doubt("slow_consumer")
+        if not self._begun and (why := _hopeless(error)):
+            raise Misconfigured(why) from error
 
     async def _on_disconnect(self) -> None:
         NATS_STATE.set(0)
@@ -281,7 +308,12 @@ class Bus:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _tls(ca_file: str) -> Any:
-    import ssl  # noqa: PLC0415 - only where TLS is on
-
-    return ssl.create_default_context(cafile=ca_file)
+def _hopeless(error: Exception) -> str:
+    """What to do about an error that doesn't go away by itself; nothing for any other."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "NATS's certificate was not signed by NATS_CA_FILE for the host in NATS_URL: correct either"
+    if isinstance(error, _PlainText):
+        return "NATS does not speak TLS, which NATS_CA_FILE or tls:// in NATS_URL asks for: turn both on, or neither"
+    if _WRONG_PASSWORD in str(error).lower():
+        return "NATS refuses the credentials in NATS_URL or NATS_CREDS_FILE: correct them, or make that user"
+    return ""

@@ -102,5 +102,9 @@ class Internal(GuildwireError):
         super().__init__("Something went wrong on our side; it has been logged.", request_id=request_id)
 
 
+class Misconfigured(Exception):
+    """What this process was told is wrong, and to wait would not help: one line that says what to do."""
+
+
 class LostRace(Exception):
     """Another writer committed first; nothing was written. The whole handler is run again, on fresh reads."""

@@ -14,6 +14,7 @@ from typing import Protocol
 import uvloop
 
 from shared.admin import Admin
+from shared.errors import Misconfigured
 from shared.settings import Settings, SettingsError
 from shared.telemetry import LOOP_LAG, configure_logging, logger
 
@@ -68,7 +69,7 @@ async def _live(part: Part, settings: Settings) -> int:
     await asyncio.wait({life, ending}, return_when=asyncio.FIRST_COMPLETED)
     failed = life.done() and not ended.is_set()
     if failed:
-        logger().error("stopped_by_itself", exc_info=life.exception() if not life.cancelled() else None)
+        _say_why(life.exception() if not life.cancelled() else None)
     ending.cancel()
     if not failed:
         await _drain(part, at_once)
@@ -79,6 +80,13 @@ async def _live(part: Part, settings: Settings) -> int:
     await admin.close()
     logger().info("stopped")
     return 1 if failed else 0
+
+
+def _say_why(error: BaseException | None) -> None:
+    if isinstance(error, Misconfigured):
+        logger().error("cannot_start", error=str(error))
+    else:
+        logger().error("stopped_by_itself", exc_info=error)
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
@@ -123,11 +131,16 @@ async def _watch_loop() -> None:
 
 
 async def until_it_works(what: str, attempt: Callable[[], Awaitable[object]]) -> None:
-    """Repeats `attempt` with growing pauses: a dependency that is not up yet is waited for, and said in the log."""
+    """Repeats `attempt` with growing pauses: a dependency that is not up yet is waited for, and said in the log.
+
+    Raises Misconfigured: for that there is nothing to wait for.
+    """
     pause = _RETRY_FIRST
     while True:
         try:
             await attempt()
+        except Misconfigured:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a driver raises while its server is not up
             logger().warning("waiting_for", what=what, error=str(error) or type(error).__name__)
             await asyncio.sleep(pause)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -35,10 +36,10 @@ class Settings(BaseModel):
 
     mongo_url: str = Field("mongodb://127.0.0.1:27017/?replicaSet=guildwire", description="MongoDB, a replica set")
     mongo_db: str = Field("guildwire", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="name of the database")
-    mongo_ca_file: Path | None = Field(None, description="CA that signed MongoDB's certificate; turns TLS on")
+    mongo_ca_file: Path | None = Field(None, description="CA of MongoDB's certificates, as PEM; turns TLS on")
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS servers, separated by commas")
     nats_creds_file: Path | None = Field(None, description="NATS credentials file")
-    nats_ca_file: Path | None = Field(None, description="CA that signed NATS's certificates; turns TLS on")
+    nats_ca_file: Path | None = Field(None, description="CA of NATS's certificates, as PEM; turns TLS on")
     max_payload: int = Field(8 << 20, ge=2 << 20, description="largest NATS message; not above the server's own limit")
 
     affinity: Literal["on", "off"] = Field("on", description="requests about one channel or server go to one replica")
@@ -114,6 +115,18 @@ class Settings(BaseModel):
             if each != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#]+", each.lower()):
                 raise ValueError(f"{each} is no origin, such as https://chat.example")
         return tuple(each.lower() for each in value)
+
+    @field_validator("mongo_ca_file", "nats_ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=value)
+            except ssl.SSLError:
+                raise ValueError(f"{value} holds no certificate, as PEM") from None
+            except OSError as error:
+                raise ValueError(f"cannot read {value}: {error.strerror}") from None
+        return value
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -34,7 +34,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from shared.errors import LostRace, Unavailable
+from shared.errors import LostRace, Misconfigured, Unavailable
 from shared.ids import new_epoch
 from shared.ownership import EVERY
 from shared.settings import Settings
@@ -63,6 +63,11 @@ _DOWN_OR_SLOW = {
     # what is said of a write that was made and is not durable yet.
     *(6, 7, 89, 91, 134, 189, 9001, 10058, 10107, 11600, 11602, 13435, 13436),
 }
+_HOPELESS = {
+    18: "MongoDB refuses the user or the password in MONGO_URL: correct them, or make that user",
+    13: "MONGO_URL names no user, or one that lacks rights",
+}
+_WRONG_CERTIFICATE = "MongoDB's certificate was not signed by MONGO_CA_FILE for the host in MONGO_URL: correct either"
 
 
 class OutcomeUnknown(Unavailable):
@@ -129,6 +134,13 @@ def failure(error: BaseException) -> Exception | None:
     if code in _BEGIN_AGAIN or error.has_error_label("TransientTransactionError"):
         return LostRace()
     return Unavailable() if code in _DOWN_OR_SLOW else None
+
+
+def _hopeless(error: PyMongoError) -> str:
+    """What to do about an error that doesn't go away by itself; nothing for any other."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return _WRONG_CERTIFICATE
+    return _HOPELESS.get(_code_of(error) or 0, "")
 
 
 def _code_of(error: PyMongoError) -> int | None:
@@ -297,12 +309,20 @@ class Store:
         return self._database[collection].with_options(read_concern=ReadConcern("linearizable"))
 
     async def prepare(self, collections: Collection[str] = EVERY) -> None:
-        """Creates them with their indexes; any number of processes may do so at once, any number of times."""
-        for name in sorted(collections):
-            if name in INDEXES:
-                await self[name].create_indexes(INDEXES[name])
-            else:
-                await self._create(name)
+        """Creates them with their indexes; any number of processes may do so at once, any number of times.
+
+        Raises Misconfigured where MongoDB will never let this process do so.
+        """
+        try:
+            for name in sorted(collections):
+                if name in INDEXES:
+                    await self[name].create_indexes(INDEXES[name])
+                else:
+                    await self._create(name)
+        except PyMongoError as error:
+            if why := _hopeless(error):
+                raise Misconfigured(why) from error
+            raise
         logger().info("store_ready", database=self._database.name)
 
     async def _create(self, collection: str) -> None:

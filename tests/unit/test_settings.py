@@ -49,7 +49,20 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_a_path_is_not_read(tmp_path: Path) -> None:
-    assert Settings.load({"NATS_CREDS_FILE": str(tmp_path / "none")}).nats_creds_file == tmp_path / "none"
+    assert Settings.load({"ADMIN_FILE": str(tmp_path / "none")}).admin_file == tmp_path / "none"
+
+
+@pytest.mark.parametrize("variable", ["MONGO_CA_FILE", "NATS_CA_FILE"])
+def test_what_a_connection_needs_must_be_there(variable: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable}: .*cannot read .*none"):
+        Settings.load({variable: str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize("variable", ["MONGO_CA_FILE", "NATS_CA_FILE"])
+def test_a_ca_must_be_a_certificate(variable: str, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("a secret\n")
+    with pytest.raises(SettingsError, match=f"^{variable}: .*holds no certificate"):
+        Settings.load({variable: str(tmp_path / "key.pem")})
 
 
 def test_the_table_lists_every_setting() -> None:
