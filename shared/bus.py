@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.errors import GuildwireError, Misconfigured, Unavailable
+from shared.nats_creds import Creds
 from shared.places import ON_ACCOUNT_OF, Places
 from shared.settings import Settings
 from shared.telemetry import NATS_STATE, REFUSED, SUBSCRIPTIONS, logger
@@ -104,7 +105,9 @@ class Bus:
         servers = self._settings.nats_url.split(",")
         options: dict[str, Any] = {}
         if self._settings.nats_creds_file:
-            options["user_credentials"] = str(self._settings.nats_creds_file)
+            # Read anew with each connection: such a user's JWT may expire, and is then replaced in its place.
+            options["user_jwt_cb"] = lambda: self._creds().jwt
+            options["signature_cb"] = lambda nonce: self._creds().sign(nonce)
         if self._settings.nats_ca_file:
             options["tls"] = ssl.create_default_context(cafile=str(self._settings.nats_ca_file))
         self._client.must_be_encrypted = bool(options.get("tls")) or any(each.startswith("tls:") for each in servers)
@@ -281,6 +284,14 @@ class Bus:
         """Raises PayloadTooLarge for what could not be published."""
         if len(payload) > self._settings.max_payload - 4096:
             raise PayloadTooLarge(f"{len(payload)} bytes")
+
+    def _creds(self) -> Creds:
+        """Raises what nats-py takes for a reason to try again."""
+        assert self._settings.nats_creds_file is not None  # noqa: S101 - nobody asks else
+        try:
+            return Creds.read(self._settings.nats_creds_file)
+        except ValueError as error:
+            raise nats.errors.Error(str(error)) from error
 
     async def _on_error(self, error: Exception) -> None:
         """Raises Misconfigured out of the first `connect`, which would try for ever."""

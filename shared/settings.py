@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from shared.nats_creds import Creds
+
 
 class SettingsError(Exception):
     """One line that names the setting, what is wrong with it and what to do."""
@@ -124,6 +126,16 @@ class Settings(BaseModel):
                 ssl.create_default_context(cafile=value)
             except ssl.SSLError:
                 raise ValueError(f"{value} holds no certificate, as PEM") from None
+            except OSError as error:
+                raise ValueError(f"cannot read {value}: {error.strerror}") from None
+        return value
+
+    @field_validator("nats_creds_file")
+    @classmethod
+    def _creds(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                Creds.read(value)
             except OSError as error:
                 raise ValueError(f"cannot read {value}: {error.strerror}") from None
         return value

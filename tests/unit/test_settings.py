@@ -52,7 +52,7 @@ def test_a_setting_that_is_a_path_is_not_read(tmp_path: Path) -> None:
     assert Settings.load({"ADMIN_FILE": str(tmp_path / "none")}).admin_file == tmp_path / "none"
 
 
-@pytest.mark.parametrize("variable", ["MONGO_CA_FILE", "NATS_CA_FILE"])
+@pytest.mark.parametrize("variable", ["MONGO_CA_FILE", "NATS_CA_FILE", "NATS_CREDS_FILE"])
 def test_what_a_connection_needs_must_be_there(variable: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"^{variable}: .*cannot read .*none"):
         Settings.load({variable: str(tmp_path / "none")})
