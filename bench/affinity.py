@@ -49,7 +49,7 @@ class Way:
 
 async def measure(bench: Bench) -> str:
     settings = Settings(name="bench", nats_url=bench.nats.url)
-    bus = Bus(settings)
+    bus = Bus(settings, "gateway")
     await bus.connect()
     on, off = (Way(Upstream(bus, settings.model_copy(update={"affinity": affinity}))) for affinity in ("on", "off"))
     await on.upstream.hear_replicas()

@@ -35,7 +35,7 @@ async def measure(bench: Bench) -> str:
     They take turns, and the median round counts, so that whatever else the machine does falls on both.
     """
     settings = Settings(name="bench", mongo_url=bench.mongod.url, nats_url=bench.nats.url, mongo_db="bench")
-    store, bus = Store(settings), Bus(settings)
+    store, bus = Store(settings), Bus(settings, "messages")
     await store.prepare()
     await bus.connect()
     epoch = Epoch(store)

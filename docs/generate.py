@@ -1,10 +1,14 @@
-"""Writes the pages that are made from the code: the protocol for people and for programs, the settings. `make docs`."""
+"""Writes what is made from the code: the protocol for people and for programs, the settings, who may do what on NATS.
+
+`make docs` calls it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from deploy.nats.permissions import users_conf
 from docs import asyncapi, reliability
 from docs.reference import reference
 from shared import settings
@@ -41,6 +45,7 @@ PAGES = {
     DOCS / "protocol" / "asyncapi.json": asyncapi.text,
     DOCS / "settings.md": settings_page,
     DOCS / "reliability.md": reliability_page,
+    DOCS.parent / "deploy" / "nats" / "users.conf": users_conf,
 }
 
 

@@ -1,7 +1,8 @@
 """NATS, and the only module that knows its client: request/reply between parts, and the hints of the journal.
 
 A hint may be lost, doubled or reordered, and everything above is built for that. A request is sent once: no
-responders and a closed connection fail at once, and after a time-out the outcome is unknown.
+responders and a closed connection fail at once, and after a time-out the outcome is unknown. nats-server is told by
+`deploy/nats/users.conf` what each part may do.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import signal
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +27,7 @@ from shared.errors import GuildwireError, Misconfigured, Unavailable
 from shared.nats_creds import Creds
 from shared.places import ON_ACCOUNT_OF, Places
 from shared.settings import Settings
-from shared.telemetry import NATS_STATE, REFUSED, SUBSCRIPTIONS, logger
+from shared.telemetry import NATS_FORBIDDEN, NATS_STATE, REFUSED, SUBSCRIPTIONS, logger
 
 __all__ = ["Bus", "Headers", "NoResponders", "PayloadTooLarge", "Reply", "Request", "Subscription"]
 
@@ -33,8 +35,13 @@ Headers = dict[str, str]
 _PENDING_MESSAGES = 65_536
 _PENDING_BYTES = 64 << 20
 _DRAIN_PATIENCE = 4.0
+_COMPLAIN_EVERY = 1.0
+_INBOX = "_INBOX."
+_FORBIDDEN = "permissions violation"
 _WRONG_PASSWORD = "authorization violation"  # noqa: S105 - what nats-server says
-_NOBODY = "flushed.nobody"
+
+FLUSHED = "flushed.nobody"
+"""Published to by whoever flushes. Nobody may ever serve it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,11 @@ class PayloadTooLarge(Exception):
     """Refused before NATS sees it: a larger publish would close the connection for good."""
 
 
+def inbox_of(part: str) -> str:
+    """The prefix of the subjects on which replies come to this part."""
+    return f"{_INBOX}{part}"
+
+
 class _PlainText(nats.errors.Error):
     """The server speaks no TLS, where it must."""
 
@@ -84,12 +96,18 @@ class _Client(Client):
 
 
 class Bus:
-    """One NATS connection. `on_doubt` is called whenever messages may have been lost without a word."""
+    """One NATS connection of a `part`: the gateway or a service.
 
-    def __init__(self, settings: Settings) -> None:
+    `on_doubt` is called whenever messages may have been lost without a word.
+    """
+
+    def __init__(self, settings: Settings, part: str) -> None:
         self._settings = settings
+        self._part = part
         self._client = _Client()
         self._begun = False
+        self._forbidden = ""
+        self._complained = 0.0
         self._closing = False
         self._serving: list[Subscription] = []
         self._work: set[asyncio.Task[None]] = set()
@@ -116,6 +134,7 @@ class Bus:
         await self._client.connect(
             servers=servers,
             name=self._settings.name,
+            inbox_prefix=inbox_of(self._part),
             ping_interval=1,
             max_outstanding_pings=3,
             reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number of seconds is fine
@@ -215,11 +234,25 @@ class Bus:
         try:
             # Not nats-py's own flush: its PING overtakes what is still queued. This goes through the same queue,
             # and the server says at once that nobody serves it.
-            await self._client.request(_NOBODY, b"", timeout=within)
+            await self._client.request(FLUSHED, b"", timeout=within)
         except nats.errors.NoRespondersError:
             return
         except (nats.errors.Error, TimeoutError, ConnectionError) as error:
             raise Unavailable from error
+
+    async def must_be_permitted(self) -> None:
+        """Raises Misconfigured when NATS has refused anything that was asked of it before, else as `flush` does.
+
+        It refuses without an answer: what one may not subscribe to is just never heard.
+        """
+        try:
+            await self.flush()
+        finally:
+            if self._forbidden:
+                raise Misconfigured(
+                    f"NATS does not let the user of {self._part} do what it must ({self._forbidden}):"
+                    " give it the permissions of deploy/nats/users.conf, or NATS_URL that of its own user"
+                )
 
     async def stop_serving(self) -> None:
         """Takes no further requests and lets those under way be answered; bounded."""
@@ -269,7 +302,8 @@ class Bus:
         await self._answer(message, await run(request))
 
     async def _answer(self, message: Msg, reply: Reply) -> None:
-        if not message.reply:
+        # Whoever asks says whither; what they may not publish themselves, nobody here publishes for them.
+        if not message.reply.startswith(_INBOX):
             return
         try:
             self.guard(reply.payload)
@@ -295,11 +329,23 @@ class Bus:
 
     async def _on_error(self, error: Exception) -> None:
         """Raises Misconfigured out of the first `connect`, which would try for ever."""
-        logger().warning("nats_error", error=str(error) or type(error).__name__)
+        said = str(error) or type(error).__name__
+        if _FORBIDDEN in said:
+            self._was_forbidden(said)
+            return
+        logger().warning("nats_error", error=said)
         if isinstance(error, nats.errors.SlowConsumerError):
             self.on_doubt("slow_consumer")
         if not self._begun and (why := _hopeless(error)):
             raise Misconfigured(why) from error
+
+    def _was_forbidden(self, said: str) -> None:
+        """NATS dropped what was published, or will never deliver what was subscribed to."""
+        self._forbidden = self._forbidden or said
+        NATS_FORBIDDEN.inc()
+        if time.monotonic() >= self._complained + _COMPLAIN_EVERY:
+            self._complained = time.monotonic()
+            logger().error("nats_forbidden", part=self._part, error=said)
 
     async def _on_disconnect(self) -> None:
         NATS_STATE.set(0)

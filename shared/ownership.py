@@ -1,4 +1,7 @@
-"""Whose collections are whose. Why so: docs/decisions/006."""
+"""Whose collections are whose, as MongoDB is made to hold each service to it (`deploy/mongo/roles.py`).
+
+Why so: docs/decisions/006.
+"""
 
 from __future__ import annotations
 

@@ -56,6 +56,11 @@ def subject_of(scope: Scope) -> str:
             return f"ev.{kind}.{scope.id}"
 
 
+def subjects_of(kind: str) -> str:
+    """All subjects of the scopes of a kind, with NATS's wildcards."""
+    return f"ev.{kind}.*.*" if kind in {"channel", "user"} else f"ev.{kind}.*"
+
+
 def subscription_for(scope: Scope) -> str:
     """The subject a gateway subscribes to so as to hear this scope: wildcards where many scopes can share one."""
     match scope.kind:

@@ -142,7 +142,7 @@ class Service:
 
     def __init__(self, name: str, settings: Settings, make: Callable[[Parts], Sequence[object]]) -> None:
         self._name = name
-        store, bus = Store(settings), Bus(settings)
+        store, bus = Store(settings), Bus(settings, name)
         rights, epoch = Rights(store, settings.rules_cache), Epoch(store)
         epoch.on_change.append(rights.forget_all)
         self._parts = Parts(settings, store, bus, Journal(store, bus, settings, name, epoch), rights, epoch)
@@ -166,7 +166,7 @@ class Service:
             await self._parts.bus.serve(method.subject, method.service, run)
             await self._parts.bus.serve(subject_at(method.subject, self._instance), "", run)
         await self._parts.bus.stand_by(alive_at(self._name, self._instance))
-        await self._parts.bus.flush()
+        await process.until_it_works("nats", self._parts.bus.must_be_permitted)
         self._serving = True
 
     async def work(self) -> None:

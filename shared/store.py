@@ -65,7 +65,7 @@ _DOWN_OR_SLOW = {
 }
 _HOPELESS = {
     18: "MongoDB refuses the user or the password in MONGO_URL: correct them, or make that user",
-    13: "MONGO_URL names no user, or one that lacks rights",
+    13: "MONGO_URL names no user, or one that lacks rights: give it the role of `python -m deploy.mongo.roles`",
 }
 _WRONG_CERTIFICATE = "MongoDB's certificate was not signed by MONGO_CA_FILE for the host in MONGO_URL: correct either"
 

@@ -48,6 +48,7 @@ GAPS = Counter("guildwire_gateway_gaps", "Gaps in a scope's revisions that the j
 REPAIRED = Counter("guildwire_gateway_repaired_entries", "Entries that came from the journal instead of a hint.")
 SUSPICIONS = Counter("guildwire_gateway_suspicions", "Times all scopes were compared with the journal.", ["why"])
 SUBSCRIPTIONS = Gauge("guildwire_nats_subscriptions", "Subjects subscribed to at NATS.")
+NATS_FORBIDDEN = Counter("guildwire_nats_forbidden", "Publications and subscriptions that NATS did not permit.")
 NATS_STATE = Gauge("guildwire_nats_connected", "1 while the NATS connection stands.")
 
 

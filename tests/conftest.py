@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from deploy.embedded import Mongod
 from tests.idle import Idle, watch_idle
 from tests.rig import Known, People, System
+from tests.secured import SecuredMongod, overstepped
 from tests.web import Web
 
 _STATEFUL: dict[str, Any] = {
@@ -39,7 +40,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(scope="session")
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
     """One mongod for the whole run; each system has a database of its own in it."""
-    server = Mongod(tmp_path_factory.mktemp("mongod"))
+    server = SecuredMongod(tmp_path_factory.mktemp("mongod"))
     server.start()
     yield server
     server.stop()
@@ -47,11 +48,15 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> Iterator[System]:
-    """The running system that all tests share which damage nothing: two gateways, one of each service."""
+    """The running system that all tests share which damage nothing: two gateways, one of each service.
+
+    Secured, so that whatever a part does in any of these tests is something that it may do.
+    """
     # Who is gone stays online: that others go offline meanwhile would be news in the midst of any test.
     env = {"gateway": {"STATUS_GRACE": "3600"}}
-    with System(tmp_path_factory.mktemp("system"), mongod, env=env) as running:
+    with System(tmp_path_factory.mktemp("system"), mongod, env=env, secured=True) as running:
         yield running
+        assert overstepped(running.directory / "log") == []
 
 
 @pytest.fixture

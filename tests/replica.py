@@ -41,7 +41,7 @@ class Replica:
         settings = Settings(
             name="replica", mongo_url=system.mongod.url, mongo_db=system.database, nats_url=system.nats.url
         )
-        store, bus = Store(settings), Bus(settings)
+        store, bus = Store(settings), Bus(settings, "guilds")
         epoch = Epoch(store)
         self.journal = Interrupted(store, bus, settings, "guilds", epoch)
         self.parts = Parts(settings, store, bus, self.journal, Rights(store, 10), epoch)

@@ -23,6 +23,7 @@ from deploy.embedded import Mongod, NatsServer, free_port
 from deploy.processes import Process, stop_all
 from tests.cache import Device
 from tests.client import PATIENCE, Client, RpcError
+from tests.secured import SecuredMongod, SecuredNats, environment_of, make_users
 
 SERVICES = ("guilds", "messages", "presence")
 START_PATIENCE = 30.0
@@ -182,6 +183,8 @@ class System(Fleet):
 
     To put a proxy before NATS for one gateway: `start_servers`, then `env["gateway-1"] = {"NATS_URL": …}`, then
     `launch_now(*system.names)`.
+
+    A `secured` one has a user for each part on both servers, as in production; its mongod must be a SecuredMongod.
     """
 
     def __init__(
@@ -193,24 +196,31 @@ class System(Fleet):
         replicas: Mapping[str, int] | None = None,
         argv: Mapping[str, Sequence[str]] | None = None,
         env: Mapping[str, Mapping[str, str]] | None = None,
+        secured: bool = False,
     ) -> None:
         super().__init__(directory, gateways=gateways, replicas=replicas, argv=argv, env=env)
-        self.mongod = mongod or Mongod(directory)
-        self.nats = NatsServer(directory)
+        self.mongod = mongod or (SecuredMongod if secured else Mongod)(directory)
+        self.nats = (SecuredNats if secured else NatsServer)(directory)
+        self.secured = secured
         self._own_mongod = mongod is None
 
     def start_servers(self) -> None:
         if self._own_mongod:
             self.mongod.start()
         self.nats.start()
+        if self.secured:
+            make_users(self.db.client, self.database)
 
     def stop_servers(self) -> None:
         self.nats.stop()
         if self._own_mongod:
             self.mongod.stop()
 
-    def ways_of(self, _name: str) -> dict[str, str]:
-        return {"MONGO_URL": self.mongod.url, "NATS_URL": self.nats.url}
+    def ways_of(self, name: str) -> dict[str, str]:
+        if not self.secured:
+            return {"MONGO_URL": self.mongod.url, "NATS_URL": self.nats.url}
+        addresses = [f"127.0.0.1:{self.nats.port}"], [f"127.0.0.1:{self.mongod.port}"]
+        return environment_of(name.rpartition("-")[0], *addresses, self.database)
 
     @property
     def mongo_url(self) -> str:

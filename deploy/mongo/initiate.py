@@ -1,7 +1,8 @@
 """Makes fresh mongods a replica set with its users; run again, it finds all done: the one-shot job of compose.
 
-    MONGO_URL_FILE=… python -m deploy.mongo.initiate mongo-0:27017 mongo-1:27017 mongo-2:27017
+    python -m deploy.mongo.initiate --secrets FOLDER mongo-0:27017 mongo-1:27017 mongo-2:27017
 
+The folder holds `mongo-root-password`, and for each service `mongo-url-<service>` with its user and password.
 It must reach the first of them as 127.0.0.1, because MongoDB lets only local connections make the first user (the
 localhost exception of its manual, "Deploy Replica Set With Keyfile Authentication").
 """
@@ -11,24 +12,23 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from deploy.mongo.roles import SERVICES, Client, make_role, make_user
 from shared.settings import Settings, SettingsError
 
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 ELECTION_MILLISECONDS = 10_000  # MongoDB's default
 ROOT = "root"
-PASSWORD_FILE = Path("/run/secrets/mongo-root-password")
+SECRETS = Path("/run/secrets")
 _ALREADY_INITIALIZED, _AUTHENTICATION_FAILED, _UNAUTHORIZED = 23, 18, 13
-
-Client = MongoClient[dict[str, Any]]
 
 
 class InitiateError(Exception):
@@ -36,16 +36,16 @@ class InitiateError(Exception):
 
 
 class Job:
-    """What is to be made: the set of `hosts`, user `root`, and the user of `url` with its password on `database`."""
+    """What is to be made: the set of `hosts`, user `root`, and the users of these URLs, by service, for `database`."""
 
-    def __init__(self, hosts: Sequence[str], url: str, database: str, root_password: str) -> None:
-        parsed = parse_uri(url)
-        if not (parsed["username"] and parsed["password"] and parsed["options"].get("replicaSet")):
-            raise InitiateError("MONGO_URL must have a user, a password and replicaSet=…")
+    def __init__(self, hosts: Sequence[str], urls: Mapping[str, str], database: str, root_password: str) -> None:
         self._hosts = hosts
-        self._set: str = parsed["options"]["replicaSet"]
-        self._user: str = parsed["username"]
-        self._password: str = parsed["password"]
+        self._users = {service: parse_uri(url) for service, url in urls.items()}
+        named = {each["username"] for each in self._users.values() if each["username"] and each["password"]}
+        sets = {each["options"].get("replicaSet") for each in self._users.values()}
+        if len(named) < len(urls) or len(sets) > 1 or None in sets:
+            raise InitiateError("every mongo-url-… must have a user of its own, a password and the same replicaSet=…")
+        self._set = str(sets.pop())
         self._database = database
         self._root_password = root_password
         self._until = time.monotonic() + PATIENCE_SECONDS
@@ -97,7 +97,7 @@ class Job:
             return True
 
     def _finish(self) -> None:
-        """Gives the members equal chances and MongoDB's own patience, and the services' user its password."""
+        """Gives the members equal chances and MongoDB's own patience, and each service's user its password and role."""
         client: Client = MongoClient(
             list(self._hosts),
             replicaSet=self._set,
@@ -113,12 +113,9 @@ class Job:
                 config["settings"]["electionTimeoutMillis"] = ELECTION_MILLISECONDS
                 config["version"] += 1
                 client.admin.command("replSetReconfig", config)
-            roles = [{"role": "readWrite", "db": self._database}]
-            known = client.admin.command("usersInfo", self._user)["users"]
-            command = "updateUser" if known else "createUser"
-            client.admin.command(
-                command, self._user, pwd=self._password, roles=roles, writeConcern={"w": "majority", "wtimeout": 10_000}
-            )
+            for service, each in self._users.items():
+                make_role(client, service, self._database)
+                make_user(client, each["username"], each["password"], service, self._database)
 
     def _local(self, **login: Any) -> Client:
         port = int(self._hosts[0].rpartition(":")[2])
@@ -128,13 +125,14 @@ class Job:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="deploy.mongo.initiate", description="Make fresh mongods a replica set.")
     parser.add_argument("hosts", nargs="+", metavar="HOST:PORT")
-    parser.add_argument("--root-password-file", type=Path, default=PASSWORD_FILE, metavar="FILE")
+    parser.add_argument("--secrets", type=Path, default=SECRETS, metavar="FOLDER")
     options = parser.parse_args(arguments)
     try:
         settings = Settings.load()
-        password = options.root_password_file.read_text().strip()
-        Job(options.hosts, settings.mongo_url, settings.mongo_db, password).run()
-    except (InitiateError, SettingsError, OSError) as error:
+        password = (options.secrets / "mongo-root-password").read_text().strip()
+        urls = {service: (options.secrets / f"mongo-url-{service}").read_text().strip() for service in SERVICES}
+        Job(options.hosts, urls, settings.mongo_db, password).run()
+    except (InitiateError, SettingsError, InvalidURI, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"replica set of {', '.join(options.hosts)} is ready")

@@ -36,7 +36,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._bus = Bus(settings)
+        self._bus = Bus(settings, "gateway")
         upstream = Upstream(self._bus, settings)
         self._interest = Interest(self._bus, upstream, settings)
         users = HeardUsers(self._interest, settings.users_per_connection)
@@ -69,6 +69,7 @@ class Gateway:
     async def start(self) -> None:
         await until_it_works("nats", self._bus.connect)
         await self._upstream.hear_replicas()
+        await until_it_works("nats", self._bus.must_be_permitted)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=1024).start()
         logger().info("listening", host=self._settings.host, port=self._runner.addresses[0][1])

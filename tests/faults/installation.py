@@ -40,12 +40,12 @@ class Installation(Fleet):
         doomed = {service: [sys.executable, "-m", "tests.faults.crashing", service] for service in SERVICES}
         replicas = dict.fromkeys(SERVICES, REPLICAS)
         super().__init__(directory, gateways=GATEWAYS, replicas=replicas, argv=doomed, env=env)
-        self.database = "guildwire"  # the one that the services' user may use
+        self.database = "guildwire"  # the one that the services' users may use
         self.dooms = Dooms(directory / "dooms")
         self.env["*"] = {"DOOMS": str(directory / "dooms"), **self.env.get("*", {})}
         self.mongo = mongo
         self.to_mongo = to_mongo
-        self.nats = NatsCluster(directory, (mongo.secrets / "nats-authorization.conf").read_text(), links)
+        self.nats = NatsCluster(directory, mongo.secrets, links)
         nodes = [node.port for node in self.nats.nodes]
         self.hints = {
             name: [links.add(Proxy(links, port, seed)) for seed, port in enumerate(nodes)] for name in self.gateways
@@ -63,10 +63,10 @@ class Installation(Fleet):
         self.nats.stop()
 
     def ways_of(self, name: str) -> dict[str, str]:
-        login = (self.mongo.secrets / "nats-url").read_text().partition("@")[0]
+        part = name.rpartition("-")[0]
+        login = (self.mongo.secrets / f"nats-url-{part}").read_text().partition("@")[0]
         nats = ",".join(f"{login}@127.0.0.1:{link.port}" for link in self.to_nats[name])
-        mongo = {} if name.startswith("gateway") else {"MONGO_URL": self.mongo.url}
-        return {"NATS_URL": nats, **mongo}
+        return {"NATS_URL": nats, **({"MONGO_URL": self.mongo.urls[part]} if part in SERVICES else {})}
 
     @property
     def mongo_url(self) -> str:

@@ -10,9 +10,8 @@ from deploy.credentials import NATS_HOSTS
 from deploy.embedded import free_port
 from deploy.processes import Child, stop_all, wait_all_ready
 from tests.faults.links import Link, Links
-from tests.manifests.sources import ROOT, nats_server
-
-CONFIG = ROOT / "deploy" / "nats" / "nats.conf"
+from tests.manifests.cluster import CONFIG, include
+from tests.manifests.sources import nats_server
 
 
 class Node(Child):
@@ -22,17 +21,21 @@ class Node(Child):
         super().__init__(f"nats-{number}", [], {}, folder / "run")
         self.number = number
         self.port, self.route, self.monitor = (_another(taken) for _ in range(3))
-        self.config = folder / f"{self.name}.conf"
+        self.config = folder / self.name / "nats.conf"
         self.argv = [str(nats_server()), "--config", str(self.config), "--name", self.name]
 
-    def configure(self, routes: list[int]) -> None:
+    def configure(self, routes: list[int], secrets: Path) -> None:
         """`routes` are the ports at which it finds each node, itself included."""
-        text = CONFIG.read_text().replace("0.0.0.0:4222", f"127.0.0.1:{self.port}")
-        text = text.replace("127.0.0.1:8222", f"127.0.0.1:{self.monitor}")
-        text = text.replace("0.0.0.0:6222", f"127.0.0.1:{self.route}")
+        self.config.parent.mkdir()
+        include(self.config.parent, secrets)
+        peers = self.config.with_name("cluster.conf")
+        text = peers.read_text()
         for other, port in enumerate(routes):
             text = text.replace(f"nats-{other}:6222", f"127.0.0.1:{port}")
-        self.config.write_text(text)
+        peers.write_text(text)
+        text = CONFIG.read_text().replace("0.0.0.0:4222", f"127.0.0.1:{self.port}")
+        text = text.replace("127.0.0.1:8222", f"127.0.0.1:{self.monitor}")
+        self.config.write_text(text.replace("0.0.0.0:6222", f"127.0.0.1:{self.route}"))
 
     def ready(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
@@ -43,14 +46,14 @@ class Node(Child):
 class NatsCluster:
     """`routes[a][b]` is the way from node `a` to node `b`."""
 
-    def __init__(self, folder: Path, authorization: str, links: Links) -> None:
+    def __init__(self, folder: Path, secrets: Path, links: Links) -> None:
         taken: list[int] = []
         self.nodes = [Node(number, folder, taken) for number in range(len(NATS_HOSTS))]
         self.routes: list[list[Link]] = [[links.to(other.route) for other in self.nodes] for _ in self.nodes]
-        (folder / "authorization.conf").write_text(authorization)
         for node, routes in zip(self.nodes, self.routes, strict=True):
             ports = [link.port for link in routes]
-            node.configure([node.route if number == node.number else port for number, port in enumerate(ports)])
+            found_at = [node.route if number == node.number else port for number, port in enumerate(ports)]
+            node.configure(found_at, secrets)
 
     def start(self) -> None:
         for node in self.nodes:

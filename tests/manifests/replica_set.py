@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from deploy.credentials import MONGO_HOSTS, write
+from deploy.credentials import MONGO_HOSTS, SERVICES, write
 from deploy.embedded import free_port, mongod_binary
 from deploy.processes import Child, stop_all, wait_all_ready
 from tests.manifests.sources import ROOT, Document, containers
@@ -50,7 +49,8 @@ class ReplicaSet:
 
     members: list[Member]
     secrets: Path
-    url: str
+    urls: dict[str, str]
+    """Of the services."""
 
     @property
     def hosts(self) -> list[str]:
@@ -63,10 +63,8 @@ class ReplicaSet:
     def initiate(self) -> subprocess.CompletedProcess[str]:
         """The one-shot job."""
         module = containers()["mongo-initiate"]["command"][2]
-        password = ["--root-password-file", str(self.secrets / "mongo-root-password")]
-        environment = {**os.environ, "MONGO_URL_FILE": str(self.secrets / "mongo-url")}
-        argv = [sys.executable, "-m", module, *password, *self.hosts]
-        return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150, check=False)
+        argv = [sys.executable, "-m", module, "--secrets", str(self.secrets), *self.hosts]
+        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False)
 
     def primary(self) -> Member:
         """The member that is the primary now."""
@@ -77,8 +75,8 @@ class ReplicaSet:
     def root(self) -> MongoClient[Document]:
         return MongoClient(self.hosts, replicaSet="guildwire", username="root", password=self.root_password)
 
-    def user(self) -> MongoClient[Document]:
-        return MongoClient(self.url)
+    def user(self, service: str) -> MongoClient[Document]:
+        return MongoClient(self.urls[service])
 
 
 @contextmanager
@@ -91,16 +89,17 @@ def replica_set(folder: Path, through: Callable[[int], int] = lambda port: port)
     script = script.replace("/run/secrets", str(secrets)).replace("/tmp/keyfile", str(keyfile))
     subprocess.run(shlex.split(script), check=True)
     members = [Member(number, folder, keyfile, through) for number in range(3)]
-    url = (secrets / "mongo-url").read_text().strip()
+    urls = {service: (secrets / f"mongo-url-{service}").read_text().strip() for service in SERVICES}
     for host, member in zip(MONGO_HOSTS, members, strict=True):
-        url = url.replace(host, member.host)
-    (secrets / "mongo-url").chmod(0o600)
-    (secrets / "mongo-url").write_text(url)
+        urls = {service: url.replace(host, member.host) for service, url in urls.items()}
+    for service, url in urls.items():
+        (secrets / f"mongo-url-{service}").chmod(0o600)
+        (secrets / f"mongo-url-{service}").write_text(url)
     try:
         for member in members:
             member.start()
         wait_all_ready(members, 60)
-        made = ReplicaSet(members, secrets, url)
+        made = ReplicaSet(members, secrets, urls)
         first = made.initiate()
         assert first.returncode == 0, first.stderr
         yield made

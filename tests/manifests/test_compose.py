@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.credentials import FOLDER, MONGO_HOSTS, NATS_HOSTS, credentials
+from deploy.credentials import FOLDER, MONGO_HOSTS, NATS_HOSTS, PARTS, credentials
+from deploy.mongo.initiate import SECRETS
 from tests.manifests.sources import (
     COMPOSE,
     OURS,
@@ -64,13 +65,20 @@ def test_environment_is_settings(name: str) -> None:
     assert refused({**image_environment(), **our_containers()[name].get("environment", {})}) == []
 
 
-@pytest.mark.parametrize("name", sorted(our_containers()))
-def test_files_in_settings_are_secrets_it_was_given(name: str) -> None:
-    container = our_containers()[name]
-    files = {Path(value) for variable, value in container["environment"].items() if variable.endswith("_FILE")}
-    assert files
-    assert {path.parent for path in files} == {Path("/run/secrets")}
-    assert {path.name for path in files} <= names(container["secrets"])
+@pytest.mark.parametrize("part", PARTS)
+def test_each_is_given_its_own_credentials_and_no_others(part: str) -> None:
+    container = our_containers()[part]
+    files = {value for variable, value in container["environment"].items() if variable.endswith("_FILE")}
+    own = {f"nats-url-{part}"} | ({f"mongo-url-{part}"} if part in SERVICES else set())
+    assert files == {f"/run/secrets/{name}" for name in own}
+    assert names(container["secrets"]) == own
+
+
+def test_the_job_that_makes_users_is_given_what_it_reads() -> None:
+    read = {"mongo-root-password", *(f"mongo-url-{service}" for service in SERVICES)}
+    assert names(containers()[ONCE]["secrets"]) == read
+    assert str(SECRETS) == "/run/secrets"
+    assert set(PARTS) == {"gateway", *SERVICES}
 
 
 def test_secrets_are_those_that_are_made_for_it() -> None:

@@ -63,7 +63,7 @@ def test_what_it_copies_exists_and_is_sent_to_the_builder() -> None:
     "path",
     [
         ".git/config",
-        ".local/secrets/mongo-url",
+        ".local/secrets/mongo-url-guilds",
         ".venv/bin/python",
         "deploy/embedded.py",
         "requirements.lock",

@@ -147,12 +147,15 @@ def test_files_in_settings_are_secrets_that_are_mounted(part: str) -> None:
 
 def test_secrets_are_only_named_and_the_page_says_what_they_hold() -> None:
     assert not of_kind("Secret")
-    volumes = [volume for part in PARTS for volume in pod(deployment(part))["volumes"] if "secret" in volume]
-    assert {volume["secret"]["secretName"] for volume in volumes} == {"guildwire-mongo", "guildwire-nats"}
     page = (ROOT / "docs" / "running.md").read_text()
-    for volume in volumes:
-        for item in volume["secret"]["items"]:
-            assert f"create secret generic {volume['secret']['secretName']} --from-file={item['key']}=" in page
+    for part in PARTS:
+        secrets = [volume["secret"] for volume in pod(deployment(part))["volumes"] if "secret" in volume]
+        own = {f"guildwire-nats-{part}"} | ({f"guildwire-mongo-{part}"} if part in SERVICES else set())
+        assert {secret["secretName"] for secret in secrets} == own
+        assert {item["key"] for secret in secrets for item in secret["items"]} == {"url"}
+    for server, those in (("nats", PARTS), ("mongo", SERVICES)):
+        assert f"for part in {' '.join(those)}; do" in page
+        assert f"create secret generic guildwire-{server}-$part --from-file=url={server}-url-$part" in page
 
 
 def test_a_gateway_knows_nothing_of_mongodb() -> None:

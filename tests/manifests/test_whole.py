@@ -18,6 +18,7 @@ from tests.manifests.balancer import balancer
 from tests.manifests.cluster import cluster
 from tests.manifests.replica_set import ReplicaSet
 from tests.manifests.sources import ROOT, SERVICES, containers, image_environment
+from tests.secured import overstepped
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -41,9 +42,11 @@ def gateways(tmp_path: Path, replica_set: ReplicaSet) -> Iterator[list[int]]:
     """The gateways' ports, with all behind them running."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    (secrets / "mongo-url").write_text(replica_set.url)
-    with cluster(tmp_path, replica_set.secrets) as url:
-        (secrets / "nats-url").write_text(url)
+    for service, url in replica_set.urls.items():
+        (secrets / f"mongo-url-{service}").write_text(url)
+    with cluster(tmp_path, replica_set.secrets) as urls:
+        for part, url in urls.items():
+            (secrets / f"nats-url-{part}").write_text(url)
         services = [Container(part, 0, tmp_path, secrets) for part in SERVICES]
         balanced = [Container("gateway", number, tmp_path, secrets) for number in range(2)]
         try:
@@ -51,6 +54,7 @@ def gateways(tmp_path: Path, replica_set: ReplicaSet) -> Iterator[list[int]]:
                 each.start()
             wait_all_ready([*services, *balanced], 60)
             yield [each.port for each in balanced]
+            assert overstepped(tmp_path / "log") == []
         finally:
             stop_all([*balanced, *services])
 

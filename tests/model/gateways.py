@@ -38,7 +38,7 @@ class Gateway:
 
     def _compose(self, settings: Settings) -> None:
         app = self.production.gateway("app")
-        app.Bus = lambda _settings: self.bus
+        app.Bus = lambda _settings, _part: self.bus
         gateway = app.Gateway(settings)
         self.interest = gateway._interest
         self.parts = gateway._sockets._parts

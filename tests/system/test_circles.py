@@ -35,7 +35,7 @@ Meanwhile = Callable[[Parts], Awaitable[object]]
 async def parts(mongod: Mongod) -> AsyncIterator[Parts]:
     """What presence is made of, without NATS: nobody has to hear of it."""
     settings = Settings(name="presence", mongo_url=mongod.url, mongo_db=f"circles_{new_id()}")
-    store, bus = Store(settings), Bus(settings)
+    store, bus = Store(settings), Bus(settings, "presence")
     await store.prepare()
     epoch = Epoch(store)
     await epoch.read()

@@ -181,7 +181,7 @@ def decorated(system: System, room: Room, number: int) -> list[str]:
     roles = [f"{room.server_id}{role:03}" for role in range(249)]
     fields = {"server_id": room.server_id, "name": "x", "color": "", "rules": [], "position": 1, "rev": 1}
     system.db.roles.insert_many({**fields, "_id": role_id} for role_id in roles)
-    ids = [f"{room.server_id}.{each:03}" for each in range(number)]
+    ids = [f"{room.server_id}-{each:03}" for each in range(number)]
     user = {"display_name": "zz", "image": None, "status": "online", "status_text": None, "rev": 1}
     system.db.users.insert_many({**user, "_id": each, "name": each} for each in ids)
     joined = (system.db.members.find_one({"server_id": room.server_id}) or {})["joined_date"]

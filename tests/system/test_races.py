@@ -137,7 +137,7 @@ async def test_nobody_blocks_who_is_being_deleted(system: System, people: People
 async def test_the_end_of_a_server_reaches_busy_members(system: System, people: People, other: Replica) -> None:
     """Somebody is always quicker with one of many scopes; alone, each is written in the end."""
     room = await people.room()
-    members = [f"{room.server_id}.{number:03}" for number in range(60)]
+    members = [f"{room.server_id}-{number:03}" for number in range(60)]
     fields = {"server_id": room.server_id, **named(None, "ghost", "Ghost"), "roles": [], "joined_date": None, "rev": 1}
     system.db.members.insert_many({**fields, "user_id": user_id} for user_id in members)
 

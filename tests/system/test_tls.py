@@ -187,6 +187,6 @@ async def test_to_a_mongod_that_speaks_no_tls_nothing_is_said(ours: Authority) -
 
 
 async def connect(url: str, ca_file: Path | None) -> None:
-    bus = Bus(Settings(nats_url=url, nats_ca_file=ca_file))
+    bus = Bus(Settings(nats_url=url, nats_ca_file=ca_file), "gateway")
     async with asyncio.timeout(15):
         await bus.connect()

@@ -27,7 +27,7 @@ class Told:
 
     def __init__(self, *scopes: Scope) -> None:
         settings = Settings(name="test")
-        bus = Bus(settings)
+        bus = Bus(settings, "gateway")
         self.interest = Interest(bus, Upstream(bus, settings), settings)
         self.interest.tell = self._tell
         self.told: list[str] = []

@@ -33,7 +33,7 @@ async def heard_by(directs: Directs, *user_ids: str) -> dict[str, Connection]:
 
 def parts() -> tuple[Interest, Directs]:
     settings = Settings(name="test")
-    bus = Bus(settings)
+    bus = Bus(settings, "gateway")
     interest = Interest(bus, Upstream(bus, settings), settings)
     directs = Directs(interest)
     interest.on_entry = directs.on_entry

@@ -40,7 +40,7 @@ class Wire(asyncio.Transport):
 @pytest.fixture
 async def interest() -> Interest:
     settings = Settings(name="test")
-    bus = Bus(settings)
+    bus = Bus(settings, "gateway")
     return Interest(bus, Upstream(bus, settings), settings)
 
 
