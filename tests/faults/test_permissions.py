@@ -17,7 +17,7 @@ from tests.faults.installation import GATEWAYS, Installation
 from tests.faults.rows import sized
 from tests.rig import People, Person, perm_rev, refused
 
-RATE, VOICES = sized(120, 500), 10
+RATE, VOICES = sized((120, 12), (500, 40))
 ROUNDS = sized(2, 30)
 MEANWHILE = 0.3
 VIEW = "view_channel"
@@ -45,10 +45,11 @@ class Scene:
         return f"channel:{self.channel_id}"
 
     async def talk(self, voice: Client) -> None:
+        began = time.monotonic()
         for number in itertools.count():
             await voice.call("add_message", channel_id=self.channel_id, content=f"said {number}")
             self.said += 1
-            await asyncio.sleep(VOICES / RATE)
+            await asyncio.sleep(max(began + number * VOICES / RATE - time.monotonic(), 0))
 
     async def enter(self, person: Person, gateway: int) -> Client:
         """A member with the role, who has the newest messages and hears what comes."""

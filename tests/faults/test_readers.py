@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from tests.client import Client, Event, Received
 from tests.faults.crowds import metrics, total
+from tests.faults.raw import UPGRADE, text_frame
 from tests.faults.rows import sized
 from tests.faults.traffic import quantile
 from tests.rig import People, Person, System, general, join
@@ -86,30 +86,19 @@ async def hall(system: System) -> AsyncIterator[Hall]:
 
 async def slow_reader(url: str, token: str) -> None:
     """Speaks WebSocket by hand, so that nothing reads ahead: a thousand bytes a second, until the gateway ends it."""
-    host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
     own = socket.socket()
     own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     own.setblocking(False)
     loop = asyncio.get_running_loop()
+    request = {"jsonrpc": "2.0", "id": 1, "method": "authenticate", "params": {"token": token}}
     try:
-        await loop.sock_connect(own, (host, int(port)))
-        key = base64.b64encode(secrets.token_bytes(16)).decode()
-        upgrade = f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        await loop.sock_sendall(own, f"{upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
-        request = {"jsonrpc": "2.0", "id": 1, "method": "authenticate", "params": {"token": token}}
-        await loop.sock_sendall(own, _frame(json.dumps(request).encode()))
+        await loop.sock_connect(own, ("127.0.0.1", urlsplit(url).port))
+        await loop.sock_sendall(own, UPGRADE + b"\r\n" + text_frame(json.dumps(request).encode()))
         with suppress(ConnectionError):
             while await loop.sock_recv(own, BYTES_PER_SECOND):  # noqa: ASYNC110 - it is to be slow
                 await asyncio.sleep(1)
     finally:
         own.close()
-
-
-def _frame(text: bytes) -> bytes:
-    """A masked text frame of at most 64 KiB, as RFC 6455 has it."""
-    mask = secrets.token_bytes(4)
-    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
-    return b"\x81" + length + mask + bytes(byte ^ mask[place % 4] for place, byte in enumerate(text))
 
 
 def closes(system: System) -> float:
