@@ -149,7 +149,7 @@ class Bus:
         )
         if self._client.max_payload < self._settings.max_payload:
             await self.close()
-            raise PayloadTooLarge(
+            raise Misconfigured(
                 f"NATS takes {self._client.max_payload} bytes a message, MAX_PAYLOAD says {self._settings.max_payload}:"
                 " raise the one (max_payload in nats-server's configuration) or lower the other"
             )

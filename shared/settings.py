@@ -65,6 +65,9 @@ class Settings(BaseModel):
     head_cache: int = Field(100_000, ge=100, description="scope heads a service remembers")
     rules_cache: int = Field(2_000, ge=10, description="servers whose rights a service remembers")
 
+    idle_connections: int = Field(
+        2_000, ge=1, description="HTTP connections kept that ask for nothing; more are closed"
+    )
     handshake_timeout: float = Field(10.0, gt=0, description="time for a connection's first request; its body has more")
     authenticate_timeout: float = Field(10.0, gt=0, description="time for authenticate; each request restarts it")
     anonymous_limit: float = Field(300.0, gt=0, description="longest a connection stays unauthenticated")

@@ -92,11 +92,14 @@ class Fleet(ABC):
         """Ends everything that was started; does nothing the second time."""
         stop_all(self.processes.values())
         self.processes.clear()
-        if self._mongo is not None:
-            self._mongo.drop_database(self.database)
-            self._mongo.close()
-            self._mongo = None
-        self.stop_servers()
+        try:
+            if self._mongo is not None:
+                self._mongo.drop_database(self.database)
+        finally:
+            if self._mongo is not None:
+                self._mongo.close()
+                self._mongo = None
+            self.stop_servers()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -56,13 +56,14 @@ def make_user(client: Client, user: str, password: str, service: str, database: 
 
 
 def script() -> str:
-    """The same for mongosh."""
+    """The same for mongosh, for the first time or for another version."""
     database = Settings.load().mongo_db
-    lines = [
-        f"db.getSiblingDB('admin').createRole({json.dumps(each)})"
-        for service in SERVICES
-        for each in [{"role": role_of(service, database), "privileges": privileges(service, database), "roles": []}]
-    ]
+    lines = ["const admin = db.getSiblingDB('admin')"]
+    for service in SERVICES:
+        role = json.dumps(role_of(service, database))
+        granted = json.dumps({"privileges": privileges(service, database), "roles": []})
+        lines.append(f"admin.getRole({role}) ? admin.updateRole({role}, {granted})")
+        lines.append(f"  : admin.createRole({{role: {role}, ...{granted}}})")
     return "\n".join(lines)
 
 

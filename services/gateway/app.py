@@ -53,7 +53,9 @@ class Gateway:
         self._upstream = upstream
         self._bus.on_doubt = self._doubt
         self._doorstep = Doorstep(
-            settings.handshake_timeout, lambda: self._runner.server.connections if self._runner.server else []
+            settings.handshake_timeout,
+            settings.idle_connections,
+            lambda: self._runner.server.connections if self._runner.server else [],
         )
         self._runner = web.AppRunner(
             self._routes(),

@@ -1,4 +1,4 @@
-"""Who connects and asks for nothing, or says it a letter at a time, is not kept on the doorstep."""
+"""Who connects and asks for nothing, or says it a letter at a time, is not kept on the doorstep; nor are too many."""
 
 from __future__ import annotations
 
@@ -14,23 +14,33 @@ _LOOKS = 4
 
 
 class Doorstep:
-    """Closes each connection from which no request has come, whole but for its body, within `timeout` seconds.
+    """Closes each connection from which no request has come, whole but for its body, within about `timeout` seconds.
 
-    Later requests of a connection have the time of any that is kept open between two.
+    Later requests of a connection have the time of any that is kept open between two; but of more than `most` that
+    ask for nothing at the time, those that have done so for longest go.
     """
 
-    def __init__(self, timeout: float, connections: Callable[[], list[web.RequestHandler]]) -> None:
+    def __init__(self, timeout: float, most: int, connections: Callable[[], list[web.RequestHandler]]) -> None:
         self._timeout = timeout
+        self._most = most
         self._connections = connections
         self._asked: set[object] = set()
         self._since: dict[web.RequestHandler, float] = {}
         """When each was first seen that has not asked."""
+        self._busy: set[object] = set()
+        self._idle: dict[web.RequestHandler, None] = {}
+        """In the order in which they were first seen so."""
 
     @web.middleware
     async def let_in(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self._asked.add(request.protocol)
-        response: web.StreamResponse = await handler(request)
-        return response
+        self._busy.add(request.protocol)
+        self._idle.pop(request.protocol, None)
+        try:
+            response: web.StreamResponse = await handler(request)
+            return response
+        finally:
+            self._busy.discard(request.protocol)
 
     async def run(self) -> None:
         while True:
@@ -44,3 +54,7 @@ class Doorstep:
         for each, since in self._since.items():
             if now - since >= self._timeout:
                 each.force_close()
+        idle = dict.fromkeys(each for each in open_ones if each not in self._busy)
+        self._idle = {each: None for each in self._idle if each in idle} | idle
+        for each in list(self._idle)[: max(len(self._idle) - self._most, 0)]:
+            each.force_close()

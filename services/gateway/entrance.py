@@ -119,9 +119,11 @@ class Entrance:
             memberships = self._as_of_now(memberships)
             if params.resume is None:
                 found = _everything(mine, memberships)
+            if connection.closing:
+                # The socket ended meanwhile, perhaps because another history has begun: nobody would take it out
+                # again, and what was read may be of the one before.
+                raise Unavailable
             self._join(connection, params, memberships, found)
-        if connection.closing:
-            raise Unavailable  # the socket ended meanwhile; nobody would take it out again
         return found
 
     async def _keep_up(self, come_to: Mapping[str, int]) -> None:

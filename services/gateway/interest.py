@@ -350,16 +350,17 @@ class Interest:
             self._drop_idle_users()
 
     async def _compare(self, feeds: Iterable[Feed[Connection]]) -> None:
-        followed = [feed for feed in feeds if self._feeds.get(feed.scope.name) is feed]
-        starts = range(0, len(followed), HEADS_PER_REQUEST)
-        await asyncio.gather(*(self._compare_batch(followed[start : start + HEADS_PER_REQUEST]) for start in starts))
+        batch = list(feeds)
+        starts = range(0, len(batch), HEADS_PER_REQUEST)
+        await asyncio.gather(*(self._compare_batch(batch[start : start + HEADS_PER_REQUEST]) for start in starts))
 
     async def _compare_batch(self, batch: Sequence[Feed[Connection]]) -> None:
-        revs = {feed.scope.name: feed.last for feed in batch}
         async with self._comparisons:
-            heads = await self._upstream.compare(revs)
-        for feed in batch:
-            self.expect(feed, heads.get(feed.scope.name, 0))
+            # Only now: while it waited, another history may have begun, of which these know nothing.
+            followed = {feed.scope.name: feed for feed in batch if self._feeds.get(feed.scope.name) is feed}
+            heads = await self._upstream.compare({name: feed.last for name, feed in followed.items()})
+        for name, feed in followed.items():
+            self.expect(feed, heads.get(name, 0))
 
     def _drop_idle_users(self) -> None:
         """Scopes that nobody has held for a while, but for servers, which go with their channels."""

@@ -23,4 +23,4 @@ def _is_foreign(origin: str | None, host: str, allowed: Collection[str]) -> bool
     """Only browsers name an origin, and pages can't change it: RFC 6455, section 10.2."""
     if origin is None or ANY in allowed or origin.lower() in allowed:
         return False
-    return origin.lower().partition("://")[2] != host.lower()
+    return not host or origin.lower().partition("://")[2] != host.lower()

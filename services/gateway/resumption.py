@@ -147,7 +147,8 @@ class Resumption:
 
     async def _missed(self, name: str, position: int, head: int) -> list[Entry]:
         entries: list[Entry] = []
-        if (feed := self._interest.feed(name)) is not None and (kept := feed.entries_after(position)):
+        feed = self._interest.feed(name)
+        if feed is not None and (kept := feed.entries_after(position)) and kept[-1].rev >= head:
             return [entry for entry in kept if entry.rev <= head]
         while position < head:
             page = await self._upstream.entries(name, position)

@@ -55,6 +55,8 @@ class HistoryWatch:
         self._store = store
         self._epoch = epoch
         self._known = known
+        self._before: dict[str, int] = {}
+        self._epoch_before = ""
 
     async def run(self) -> None:
         """Raises HistoryLost."""
@@ -66,11 +68,15 @@ class HistoryWatch:
                 logger().warning("history_not_watched", error=str(error))
 
     async def _look(self) -> None:
-        known, epoch = self._known(), self._epoch.value
-        read = await read_heads(self._store, list(known))
-        missing = gone_back(known, {scope: head.rev for scope, head in read.items()})
+        """At what is known now, and at what was known the last time: since then it may have been written anew."""
+        epoch = self._epoch.value
+        before, known = self._before if self._epoch_before == epoch else {}, self._known()
+        revs = {scope: max(before.get(scope, 0), known.get(scope, 0)) for scope in before | known}
+        read = await read_heads(self._store, list(revs))
+        missing = gone_back(revs, {scope: head.rev for scope, head in read.items()})
         if missing:
             heads = await read_heads_surely(self._store, self._epoch, sorted(missing)[:AT_ONCE])
             missing = gone_back({scope: missing[scope] for scope in heads}, heads)
             if missing and self._epoch.value == epoch:
                 raise lost(missing, heads)
+        self._before, self._epoch_before = known, epoch

@@ -68,6 +68,11 @@ class Dooms:
             return False
         return True
 
+    def lift_all(self) -> None:
+        for doom in self._directory.iterdir():
+            if doom.suffix != ".blow":
+                doom.unlink(missing_ok=True)
+
     def blow(self, scope: str) -> Blow | None:
         """What became of the doom laid last on this scope."""
         try:

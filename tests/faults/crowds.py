@@ -1,4 +1,4 @@
-"""Very many of our clients, each in a small server among friends; and what the gateways' metrics say of them."""
+"""Very many of our clients, each in a small server among friends."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import asyncio
 import itertools
 import random
 import time
-import urllib.request
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from guildwire import Client
 from guildwire.state import Phase
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.client import Client as Bare
 from tests.faults.crowd import end
+from tests.recording import Recording
 from tests.rig import Fleet, People, eventually, general
 
 OF_A_SERVER = 10
@@ -31,6 +30,7 @@ class Circle:
 
     channel_id: str
     clients: list[Client]
+    recordings: list[Recording]
     said: dict[str, int] = field(default_factory=dict)
 
 
@@ -85,6 +85,7 @@ class Crowds:
             there = stored[circle.channel_id]
             assert {content: number for number, content in there.items()} == circle.said
             assert max(Counter(there.values()).values(), default=1) == 1
+            assert [broken for recording in circle.recordings for broken in recording.broken_rules()] == []
             for client in circle.clients:
                 await eventually(lambda: _held(client, circle) == there, "the cache has all", PATIENCE)  # noqa: B023
 
@@ -115,13 +116,16 @@ async def crowds(fleet: Fleet, clients: int) -> AsyncIterator[Crowds]:
                 async with await Bare.connect(urls[circle_number % len(urls)]) as joiner:
                     await joiner.call("authenticate", token=person.token)
                     await joiner.call("join_server", invite=invite)
-            circle = Circle(await general(owner, server_id), [])
+            circle = Circle(await general(owner, server_id), [], [])
             made.circles.append(circle)
             await people.close()
             for number, person in enumerate(persons):
                 first = (circle_number + number) % len(urls)
                 client = Client(urls[first:] + urls[:first])
+                recording = Recording(client.cache)
+                client._link._open = recording.open
                 circle.clients.append(client)
+                circle.recordings.append(recording)
                 await client.authenticate(person.token)
                 await client.load_server(server_id)
                 await client.load_messages(circle.channel_id)
@@ -131,36 +135,6 @@ async def crowds(fleet: Fleet, clients: int) -> AsyncIterator[Crowds]:
         yield made
     finally:
         await made.disperse()
-
-
-# What the processes tell.
-
-
-def metrics(fleet: Fleet, names: Iterable[str]) -> dict[str, float]:
-    """The sums over these processes, by the sample's name and its labels."""
-    sums: dict[str, float] = defaultdict(float)
-    for name in names:
-        url = f"http://127.0.0.1:{fleet.processes[name].admin_port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            text = answer.read().decode()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
-                sums[f"{sample.name}{{{labels}}}"] += sample.value
-    return dict(sums)
-
-
-def total(read: dict[str, float], name: str, wanted: Callable[[str], bool] = lambda _labels: True) -> float:
-    """Of all samples of that name whose labels are wanted."""
-    return sum(
-        value for sample, value in read.items() if sample.startswith(f"{name}{{") and wanted(sample[len(name) + 1 : -1])
-    )
-
-
-def share_below(read: dict[str, float], histogram: str, bound: float) -> float:
-    """The share of what a histogram has counted that is not above one of its bounds."""
-    count = total(read, f"{histogram}_count")
-    return total(read, f"{histogram}_bucket", lambda labels: f"le={bound}" in labels.split(",")) / count
 
 
 def spread(moments: Sequence[float], window: float, parts: int = 4) -> list[int]:

@@ -8,11 +8,13 @@ members tell clients where the others are.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from deploy.processes import wait_all_ready
 from tests.faults.crashing import Dooms
 from tests.faults.links import Link, Links
 from tests.faults.nats_cluster import NatsCluster
@@ -41,6 +43,7 @@ class Installation(Fleet):
         replicas = dict.fromkeys(SERVICES, REPLICAS)
         super().__init__(directory, gateways=GATEWAYS, replicas=replicas, argv=doomed, env=env)
         self.database = "guildwire"  # the one that the services' users may use
+        links.taken.update(self._ports)
         self.dooms = Dooms(directory / "dooms")
         self.env["*"] = {"DOOMS": str(directory / "dooms"), **self.env.get("*", {})}
         self.mongo = mongo
@@ -72,16 +75,26 @@ class Installation(Fleet):
     def mongo_url(self) -> str:
         return f"mongodb://root:{self.mongo.root_password}@{','.join(self.mongo.hosts)}/?replicaSet=guildwire"
 
-    async def cut_nats(self) -> None:
-        """Between every process and every node."""
-        await self._on_all_links(Link.cut)
-
-    async def restore_nats(self) -> None:
-        await self._on_all_links(Link.restore)
-
-    async def _on_all_links(self, change: Callable[[Link], None]) -> None:
-        links = [link for links in self.to_nats.values() for link in links]
+    async def on_nats_links(self, change: Callable[[Link], None], *names: str) -> None:
+        """Between these processes, or all, and every node."""
+        links = [link for name in names or self.names for link in self.to_nats[name]]
         await asyncio.gather(*(asyncio.to_thread(change, link) for link in links))
+
+    def mend(self) -> None:
+        """Takes back whatever a test has left broken; quick when there is nothing."""
+        for name, process in self.processes.items():
+            if process.running:
+                self.signal(name, signal.SIGCONT)
+        for link in [*self.to_mongo, *(link for links in self.to_nats.values() for link in links)]:
+            link.restore()
+        for proxy in (proxy for own in self.hints.values() for proxy in own):
+            proxy.forgive()
+        self.dooms.lift_all()
+        dead_servers = [each for each in (*self.mongo.members, *self.nats.nodes) if not each.running]
+        for server in dead_servers:
+            server.start()
+        wait_all_ready(dead_servers, 60)
+        self.launch_now(*(name for name, process in self.processes.items() if not process.running))
 
 
 @contextmanager

@@ -30,6 +30,8 @@ class Links:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="links", daemon=True)
         self._made: list[Link] = []
+        self.taken: set[int] = set()
+        """Ports of others, who don't listen there yet."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,15 +69,11 @@ class Way:
         self.passing.set()
 
     async def carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        due = 0.0
         while chunk := await source.read(_CHUNK):
             await self.passing.wait()
-            if self.late or due:
-                # Whatever becomes of the delay meanwhile, no byte overtakes another.
-                loop = asyncio.get_running_loop()
-                due = max(due + 1e-6, loop.time() + self.late)
-                loop.call_at(due, sink.write, chunk)
-                continue
+            if self.late:
+                # Nothing else comes meanwhile: so no byte overtakes another.
+                await asyncio.sleep(self.late)
             sink.write(chunk)
             await sink.drain()
 
@@ -88,8 +86,8 @@ class Link:
         self._target = target
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._there, self._back = Way(), Way()
-        self.port = free_port()
+        self._there, self.back = Way(), Way()
+        self.port = free_port(links.taken)
 
     # From other threads.
 
@@ -106,13 +104,13 @@ class Link:
         self._links.run(self._hold(there, back))
 
     def delay(self, seconds: float) -> None:
-        """From now on everything takes so long, each way."""
+        """From now on each piece takes so long, each way, and the next one waits for it."""
         self._links.run(self._delay(seconds))
 
     # In the links' thread.
 
     async def _restore(self) -> None:
-        for way in (self._there, self._back):
+        for way in (self._there, self.back):
             way.late = 0.0
             way.passing.set()
         if self._server is None:
@@ -127,12 +125,12 @@ class Link:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _hold(self, there: bool, back: bool) -> None:
-        for way, held in ((self._there, there), (self._back, back)):
+        for way, held in ((self._there, there), (self.back, back)):
             if held:
                 way.passing.clear()
 
     async def _delay(self, seconds: float) -> None:
-        self._there.late = self._back.late = seconds
+        self._there.late = self.back.late = seconds
 
     async def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         connection = asyncio.ensure_future(self._connect(client, to_client))
@@ -160,4 +158,4 @@ class Link:
 
     async def carry_back(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         """What the server says."""
-        await self._back.carry(server, to_client)
+        await self.back.carry(server, to_client)

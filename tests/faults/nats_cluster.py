@@ -17,7 +17,7 @@ from tests.manifests.sources import nats_server
 class Node(Child):
     """One of them: clients come to `port`, the others to `route`."""
 
-    def __init__(self, number: int, folder: Path, taken: list[int]) -> None:
+    def __init__(self, number: int, folder: Path, taken: set[int]) -> None:
         super().__init__(f"nats-{number}", [], {}, folder / "run")
         self.number = number
         self.port, self.route, self.monitor = (_another(taken) for _ in range(3))
@@ -47,8 +47,7 @@ class NatsCluster:
     """`routes[a][b]` is the way from node `a` to node `b`."""
 
     def __init__(self, folder: Path, secrets: Path, links: Links) -> None:
-        taken: list[int] = []
-        self.nodes = [Node(number, folder, taken) for number in range(len(NATS_HOSTS))]
+        self.nodes = [Node(number, folder, links.taken) for number in range(len(NATS_HOSTS))]
         self.routes: list[list[Link]] = [[links.to(other.route) for other in self.nodes] for _ in self.nodes]
         for node, routes in zip(self.nodes, self.routes, strict=True):
             ports = [link.port for link in routes]
@@ -68,6 +67,7 @@ class NatsCluster:
         return ",".join(f"nats://127.0.0.1:{node.port}" for node in self.nodes)
 
 
-def _another(taken: list[int]) -> int:
-    taken.append(free_port(taken))
-    return taken[-1]
+def _another(taken: set[int]) -> int:
+    port = free_port(taken)
+    taken.add(port)
+    return port

@@ -52,6 +52,12 @@ class Proxy(Link):
         """The next so many messages on this subject are lost, whatever the shares."""
         self._doomed[subject] = hints
 
+    def forgive(self) -> None:
+        """Nothing is lost, doubled, swapped or late any more."""
+        self.faults = Faults()
+        self._doomed.clear()
+        self._late.clear()
+
     def delay_hints(self, subject: str, seconds: float) -> None:
         """From now on the hints on this subject come so late, while others overtake them; 0 ends it."""
         self._late[subject] = seconds
@@ -92,6 +98,9 @@ class Hints:
 
     async def run(self) -> None:
         while line := await self._server.readline():
+            await self._proxy.back.passing.wait()
+            if self._proxy.back.late:
+                await asyncio.sleep(self._proxy.back.late)
             operation, *arguments = line.split()
             message = line
             if operation in {b"MSG", b"HMSG"}:

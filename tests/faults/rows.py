@@ -12,3 +12,13 @@ Size = TypeVar("Size")
 
 def sized(small: Size, full: Size) -> Size:
     return full if FULL else small
+
+
+ENV: dict[str, dict[str, str]] = sized(
+    {
+        "*": {"LEASE_BEAT": "1", "LEASE_EXPIRY": "4", "LEASE_QUIET": "6"},
+        "gateway": {"DIGEST_INTERVAL": "8", "STATUS_GRACE": "4"},
+    },
+    {},
+)
+"""Of the installation that rows share: in a small run it soon loses patience."""

@@ -11,7 +11,6 @@ import pytest
 
 from tests.faults.installation import Installation
 from tests.faults.rows import sized
-from tests.faults.test_servers import all_is_well
 from tests.faults.traffic import quantile, traffic
 
 PEOPLE = sized(24, 300)
@@ -32,18 +31,27 @@ async def test_gateway_killed(everything: Installation, figures: dict[str, str])
     async with traffic(everything, PEOPLE) as busy:
         busy.talk(RATE, voices=12)
         absences: list[float] = []
+        reads = 0
+        for one in busy.everybody:
+            one.app.recording.traffic.asked.clear()
         for victim in islice(cycle(everything.gateways), KILLS):
             await busy.has_said(RATE)
             url = everything.url(everything.gateways.index(victim))
             gone = [asyncio.create_task(one.absence()) for one in busy.everybody if one.online and one.url == url]
             await everything.kill(victim)
             absences += await asyncio.gather(*gone)
+            for one in busy.everybody:
+                asked = one.app.recording.traffic.asked
+                reads += sum(method.startswith("get_") for method in asked)
+                asked.clear()
             await everything.launch(victim)
-        await all_is_well(busy, figures)
+        await busy.all_is_well(figures)
         figures["kills"] = str(KILLS)
         figures["reconnected p99"] = f"{quantile(absences, 0.99):.2f} s of {len(absences)} clients"
+        figures["reads after reconnecting"] = str(reads)
         assert absences
         assert quantile(absences, 0.99) < RECONNECTED
+        assert reads <= len(absences) / 10, "they are told what they missed, and need not ask"
 
 
 @pytest.mark.row(5)
@@ -68,8 +76,9 @@ async def test_gateway_stopped_for_a_while(everything: Installation, figures: di
         equal = time.monotonic() - went_on
         usual = quantile(busy.lags(before, stopped, others), 0.99)
         meanwhile = quantile(busy.lags(stopped, went_on - 1, others), 0.99)
-        await all_is_well(busy, figures)
+        await busy.all_is_well(figures)
         figures["others' p99"] = f"{meanwhile * 1000:.0f} ms, {usual * 1000:.0f} ms before"
         figures["equal"] = f"{equal:.1f} s after it went on, {len(told)} clients still there"
+        assert told
         assert meanwhile < max(2 * usual, NOISE)
         assert equal < EQUAL

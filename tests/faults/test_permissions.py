@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client, RpcError
-from tests.faults.crowd import end
+from tests.faults.crowd import end, insist
 from tests.faults.installation import GATEWAYS, Installation
 from tests.faults.rows import sized
 from tests.rig import People, Person, perm_rev, refused
@@ -47,7 +47,7 @@ class Scene:
     async def talk(self, voice: Client) -> None:
         began = time.monotonic()
         for number in itertools.count():
-            await voice.call("add_message", channel_id=self.channel_id, content=f"said {number}")
+            await insist(voice, "add_message", channel_id=self.channel_id, content=f"said {number}")
             self.said += 1
             await asyncio.sleep(max(began + number * VOICES / RATE - time.monotonic(), 0))
 
@@ -74,7 +74,9 @@ class Scene:
         """The revisions that it was told of entries made under these permissions or later."""
         told = {event.rev for event in client.events if event.params.get("scope") == self.scope}
         later = {"scope": self.scope, "perm_rev": {"$gte": since}}
-        return sorted(told & {entry["rev"] for entry in self.everything.db.journal.find(later, {"rev": 1})})
+        made = {entry["rev"] for entry in self.everything.db.journal.find(later, {"rev": 1})}
+        assert made, "nothing was said since"
+        return sorted(told & made)
 
 
 async def staged(everything: Installation, people: People) -> Scene:
@@ -150,7 +152,9 @@ async def test_nothing_is_told_after_a_permission_is_gone(everything: Installati
         lasted = time.monotonic() - began
         figures["forbidden entries told"] = f"{told}, in {3 * ROUNDS} changes of sight for {len(victims)} users each"
         figures["messages"] = f"{scene.said / lasted:.0f} a second"
+        assert not [voice for voice in scene.talking if voice.done()], "all have gone on talking"
         assert told == 0
+        assert scene.said / lasted > sized(1, 0.8 * RATE)
     finally:
         await end(scene.talking)
         await people.close()

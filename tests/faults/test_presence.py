@@ -13,15 +13,16 @@ import pytest
 
 from tests.app import App
 from tests.client import Client, Event, Received
-from tests.faults.conftest import ENV
 from tests.faults.installation import Installation
-from tests.faults.rows import sized
+from tests.faults.links import Link
+from tests.faults.rows import ENV, sized
 from tests.rig import People, Person, eventually
 
 GHOSTS, RETURNING = sized(20, 300), sized(5, 30)
 EXPIRY = float(ENV.get("*", {}).get("LEASE_EXPIRY", 15))
 GONE = EXPIRY + 5.0
 RIGHT_AGAIN = 10.0
+WAVE = 10.0
 PAUSED, NATS_AWAY = 2 * EXPIRY, 2 * EXPIRY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(180, 600)), pytest.mark.asyncio(loop_scope="module")]
@@ -108,6 +109,7 @@ async def test_gateway_killed(everything: Installation, figures: dict[str, str])
             f" {len(flickered)} of {RETURNING} who came back flickered"
         )
         assert watcher.of(there.ghosts, killed) == {person.id: ["offline"] for person in there.ghosts}
+        assert max(offline) - min(offline) < WAVE
         assert flickered == {}
 
 
@@ -135,9 +137,9 @@ async def test_gateway_paused(everything: Installation, figures: dict[str, str])
 async def test_nats_gone(everything: Installation, figures: dict[str, str]) -> None:
     async with scene(everything) as there:
         cut = time.monotonic()
-        await everything.cut_nats()
+        await everything.on_nats_links(Link.cut)
         await asyncio.sleep(NATS_AWAY)
-        await everything.restore_nats()
+        await everything.on_nats_links(Link.restore)
         await asyncio.sleep(2 * EXPIRY)
         everybody = [*there.ghosts, *there.returning]
         said = there.watcher.of(everybody, cut)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
 from deploy.processes import wait_all_ready
 from tests.faults.installation import Installation
+from tests.faults.links import Link
 from tests.faults.rows import sized
-from tests.faults.traffic import Traffic, quantile, traffic
+from tests.faults.traffic import quantile, traffic
 from tests.manifests.replica_set import Member
 
 PEOPLE, VOICES = sized(18, 120), 12
@@ -20,20 +22,10 @@ WRITES_BACK = 15.0
 DEADLINE = 9.0
 """Seconds: what a request may take, and something for a busy machine."""
 
-INTEREST_BACK, HEALED, RECONNECTED = 3.0, 5.0, 5.0
+INTEREST_BACK, HEALED = 3.0, 5.0
 NATS_AWAY = sized(10.0, 30.0)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(180, 900)), pytest.mark.asyncio(loop_scope="module")]
-
-
-async def all_is_well(busy: Traffic, figures: dict[str, str]) -> None:
-    """Silence; everybody has all of it, and nothing acknowledged is missing or there twice."""
-    await busy.hush()
-    await busy.all_is_told()
-    await busy.agree()
-    missing, doubled = busy.missing_and_doubled()
-    figures["acknowledged"] = f"{len(busy.said)}, missing {len(missing)}, doubled {len(doubled)}"
-    assert (missing, doubled) == ([], [])
 
 
 async def again(*children: Member) -> None:
@@ -56,11 +48,11 @@ async def test_primary_killed(everything: Installation, figures: dict[str, str])
             await busy.all_say(after=killed, patience=4 * WRITES_BACK)
             back.append(busy.said_again(killed))
             await again(primary)
-        await all_is_well(busy, figures)
-        longest = max(trouble.took for trouble in busy.troubles)
+        await busy.all_is_well(figures)
+        longest = busy.longest_answer
         figures["kills"] = str(KILLS)
         figures["writes back"] = f"after {quantile(back, 0.5):.1f} s, at most {max(back):.1f} s"
-        figures["longest until `unavailable`"] = f"{longest:.1f} s"
+        figures["slowest answer"] = f"{longest:.1f} s"
         assert max(back) < WRITES_BACK
         assert longest < DEADLINE
 
@@ -68,6 +60,7 @@ async def test_primary_killed(everything: Installation, figures: dict[str, str])
 @pytest.mark.row(4)
 async def test_nats_node_killed(everything: Installation, figures: dict[str, str]) -> None:
     async with traffic(everything, PEOPLE) as busy:
+        sockets = busy.sockets
         busy.talk(RATE, VOICES)
         back: list[float] = []
         for node in everything.nats.nodes:
@@ -78,33 +71,61 @@ async def test_nats_node_killed(everything: Installation, figures: dict[str, str
             back.append(busy.heard_again(killed))
             node.start()
             await asyncio.to_thread(node.wait_ready)
-        assert all(one.online for one in busy.everybody), "no socket was closed"
-        await all_is_well(busy, figures)
+        assert busy.sockets == sockets, "no socket was closed"
+        await busy.all_is_well(figures)
         figures["interest back"] = f"after {quantile(back, 0.5):.2f} s, at most {max(back):.2f} s"
         assert max(back) < INTEREST_BACK
 
 
 @pytest.mark.row(4)
-async def test_nats_gone(everything: Installation, figures: dict[str, str]) -> None:
+@pytest.mark.parametrize("gone", [Link.cut, Link.hold], ids=["cut", "silent"])
+async def test_nats_gone(everything: Installation, gone: Callable[[Link], None], figures: dict[str, str]) -> None:
+    """With all connections cut, or with nothing said on those there are."""
     async with traffic(everything, PEOPLE) as busy:
-        sockets = [one.app.client._link.connection for one in busy.everybody]
+        sockets = busy.sockets
         busy.talk(RATE, VOICES)
         await busy.has_said(2 * RATE)
-        await everything.cut_nats()
+        await everything.on_nats_links(gone)
         ends = time.monotonic() + NATS_AWAY
         while time.monotonic() < ends:
             await asyncio.gather(*(one.app.client.call("ping", {}, patience=0) for one in busy.everybody))
             await asyncio.sleep(1)
-        await everything.restore_nats()
+        await everything.on_nats_links(Link.restore)
         restored = time.monotonic()
         await busy.all_say(after=restored)
         await busy.hush()
         await busy.all_is_told()
         healed = time.monotonic() - restored
-        assert sockets == [one.app.client._link.connection for one in busy.everybody], "the sockets stay"
-        await all_is_well(busy, figures)
-        figures["without NATS"] = f"{NATS_AWAY:.0f} s"
+        assert busy.sockets == sockets, "the sockets stay"
+        await busy.all_is_well(figures)
+        figures["NATS"] = f"{gone.__name__} for {NATS_AWAY:.0f} s"
         figures["equal"] = f"{healed:.2f} s after it was back"
+        assert healed < HEALED
+
+
+@pytest.mark.row(4)
+async def test_one_gateway_hears_nothing(everything: Installation, figures: dict[str, str]) -> None:
+    """Its connections stand, and nothing comes through; all others go on, and change what its clients have loaded."""
+    async with traffic(everything, PEOPLE) as busy:
+        sockets = busy.sockets
+        deaf = [one for one in busy.everybody if one.url == everything.url(0)]
+        busy.talk(RATE, VOICES)
+        await busy.has_said(2 * RATE)
+        await everything.on_nats_links(Link.hold, "gateway-0")
+        held = time.monotonic()
+        await asyncio.sleep(NATS_AWAY)
+        missed = sum(said.asked > held for said in busy.said.values())
+        await everything.on_nats_links(Link.restore, "gateway-0")
+        restored = time.monotonic()
+        await busy.all_hear(after=restored)
+        await busy.hush()
+        await busy.all_is_told()
+        healed = time.monotonic() - restored
+        assert busy.sockets == sockets, "the sockets stay"
+        assert deaf
+        assert missed > RATE, "others have gone on"
+        await busy.all_is_well(figures)
+        figures["one gateway"] = f"deaf for {NATS_AWAY:.0f} s, its clients equal {healed:.2f} s later"
         assert healed < HEALED
 
 
@@ -128,7 +149,7 @@ async def test_zone_gone(everything: Installation, figures: dict[str, str]) -> N
         node.start()
         await again(primary)
         await everything.launch(*processes)
-        await all_is_well(busy, figures)
+        await busy.all_is_well(figures)
         figures["writes back"] = f"after {back:.1f} s"
         figures["reconnected p99"] = f"{quantile(absences, 0.99):.2f} s of {len(absences)} clients"
         assert back < WRITES_BACK

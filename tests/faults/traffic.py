@@ -32,12 +32,13 @@ _TOLD_WITHIN = 15.0
 
 @dataclass(frozen=True)
 class Said:
-    """A message that was acknowledged: when it was first asked for, and when the answer came."""
+    """A message that was acknowledged: when it was first asked for, when last, and when the answer came."""
 
     by: Someone
     channel_id: str
     id: int
     asked: float
+    asked_last: float
     acknowledged: float
 
 
@@ -103,6 +104,11 @@ class Traffic:
         self._talking: list[asyncio.Task[None]] = []
         self._silence = asyncio.Event()
 
+    @property
+    def sockets(self) -> list[object]:
+        """Everybody's connection; the same as before, if none was lost."""
+        return [one.app.client._link.connection for one in self.everybody]
+
     # Talk.
 
     async def say(self, someone: Someone, channel_id: str) -> str:
@@ -118,7 +124,7 @@ class Traffic:
                 self.troubles.append(Trouble(asked, time.monotonic() - asked, f"{type(error).__name__}: {error}"))
                 await asyncio.sleep(_AGAIN)
                 continue
-            self.said[content] = Said(someone, channel_id, message["id"], first, time.monotonic())
+            self.said[content] = Said(someone, channel_id, message["id"], first, asked, time.monotonic())
             return content
 
     def talk(self, per_second: float, voices: int) -> None:
@@ -173,21 +179,30 @@ class Traffic:
         """Seconds from asking to hearing, for all of them, of what one of them first asked for in that time."""
         those = {id(one): one for one in among or self.everybody}
         return [
-            someone.heard[content] - said.asked
+            someone.heard.get(content, float("inf")) - said.asked
             for content, said in self.said.items()
             if since <= said.asked < until and id(said.by) in those
             for someone in those.values()
-            if content in someone.heard
         ]
 
     def heard_again(self, since: float) -> float:
-        """Seconds from then until the last of all has heard something that was asked for after it."""
-        later = {content for content, said in self.said.items() if said.asked >= since}
+        """Seconds from then until the last of all has heard, in each channel, something that was asked for after it."""
+        later: dict[str, list[str]] = {channel_id: [] for channel_id in self.channels}
+        for content, said in self.said.items():
+            if said.asked >= since:
+                later[said.channel_id].append(content)
         firsts = [
-            min((at for content, at in one.heard.items() if content in later), default=float("inf"))
+            min((one.heard[content] for content in contents if content in one.heard), default=float("inf"))
             for one in self.everybody
+            for contents in later.values()
         ]
         return max(firsts) - since
+
+    @property
+    def longest_answer(self) -> float:
+        """Seconds that the slowest of all requests took, whatever the answer."""
+        answered = (said.acknowledged - said.asked_last for said in self.said.values())
+        return max((*answered, *(trouble.took for trouble in self.troubles)))
 
     def trouble_lasted(self, since: float, until: float = float("inf")) -> float:
         """Seconds from then to the last error of those before `until`; 0 without any."""
@@ -220,6 +235,15 @@ class Traffic:
             last[said.channel_id] = max(last[said.channel_id], said.id)
         await eventually(lambda: all(_has(someone, last) for someone in self.everybody), "all is told", _TOLD_WITHIN)
         return time.monotonic() - begun
+
+    async def all_is_well(self, figures: dict[str, str]) -> None:
+        """Silence; everybody has all of it, and nothing acknowledged is missing or there twice."""
+        await self.hush()
+        await self.all_is_told()
+        await self.agree()
+        missing, doubled = self.missing_and_doubled()
+        figures["acknowledged"] = f"{len(self.said)}, missing {len(missing)}, doubled {len(doubled)}"
+        assert (missing, doubled) == ([], [])
 
     def missing_and_doubled(self) -> tuple[list[str], list[str]]:
         """Of what was acknowledged: what the database lacks, and what it has twice. Revisions and ids are dense."""

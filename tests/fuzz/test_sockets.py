@@ -40,7 +40,7 @@ async def talk(url: str, handshake: str, data: bytes) -> bytes:
                 writer.write(data)
             writer.write_eof()
             return head + await reader.read()
-    except OSError:  # it has closed before we did
+    except (ConnectionError, asyncio.IncompleteReadError):  # it has closed before we did
         return b""
     finally:
         writer.close()

@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -163,3 +164,26 @@ async def test_images_are_limited_by_address_but_not_those_that_it_has_already(s
         tag = f'"{NOTHING}-512"'
         assert [await look("192.0.2.80", **{"If-None-Match": tag}) for _ in range(IMAGES)] == [304] * IMAGES
         assert await look("192.0.2.81") == 404
+
+
+async def test_of_many_connections_that_ask_for_nothing_the_oldest_go(make_system: Callable[..., System]) -> None:
+    env = {"gateway": {"IDLE_CONNECTIONS": "10", "HANDSHAKE_TIMEOUT": "2"}}
+    system = await asyncio.to_thread(make_system(gateways=1, env=env).start)
+    port = urlsplit(system.url()).port
+    socket = await Client.connect(system.url())
+    streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for _ in range(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        streams.append((reader, writer))
+    oldest, newest = streams[:15], streams[-5:]
+    for reader, _ in oldest:
+        await asyncio.wait_for(reader.read(), 10)
+    for reader, writer in newest:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"HTTP/1.1 200 ")
+    assert (await socket.call("ping"))["time"], "sockets are counted elsewhere"
+    await socket.close()
+    for _, writer in streams:
+        writer.close()
