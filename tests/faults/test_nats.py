@@ -22,6 +22,7 @@ from tests.cache import Device
 from tests.faults.crowd import PATIENCE, Crowd, quantiles
 from tests.faults.links import Links
 from tests.faults.proxy import Faults, Proxy
+from tests.faults.rows import FULL
 from tests.rig import People, System, eventually, join, refused
 
 CHANNELS = 3
@@ -36,6 +37,7 @@ SECOND_LOOK = 1.5
 FAULTS_OF_A_KIND = 40
 
 logger = logging.getLogger(__name__)
+large = pytest.mark.skipif(not FULL, reason="small runs do this to a whole installation instead: rows 4 and 6")
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ async def killed(system: System) -> None:
 
 
 @pytest.mark.slow
+@large
 @pytest.mark.parametrize("outage", [frozen, killed])
 async def test_nats_server_itself_is_gone_for_a_while(
     scene: Scene, outage: Callable[[System], Awaitable[None]]
@@ -190,6 +193,7 @@ async def test_nats_server_itself_is_gone_for_a_while(
 
 
 @pytest.mark.slow
+@large
 async def test_hints_are_lost_doubled_and_swapped(scene: Scene) -> None:
     before = [proxy.done.copy() for proxy in scene.proxies]
 

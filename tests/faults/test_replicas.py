@@ -26,6 +26,7 @@ from deploy.embedded import Mongod
 from tests.client import Client, Reply
 from tests.faults.crashing import Dooms
 from tests.faults.crowd import Crowd, insist
+from tests.faults.rows import sized
 from tests.rig import SERVICES, People, Person, System, eventually, join
 
 REPLICAS = 2
@@ -33,7 +34,7 @@ INHABITANTS, CHANNELS, VOICES = 10, 20, 2
 """In each channel two people talk, one on each gateway."""
 
 RESTS = 0.25
-KILLS, SHARE = 3, 50
+KILLS, SHARE = sized(1, 3), 50
 STEADY = 200
 """Messages that are said before anything happens."""
 
