@@ -37,8 +37,11 @@ def lost(revs: Mapping[str, int], heads: Mapping[str, int]) -> HistoryLost:
 
 
 def gone_back(revs: Mapping[str, int], heads: Mapping[str, int]) -> dict[str, int]:
-    """Those of the revisions that lie beyond their scopes' heads."""
-    return {scope: rev for scope, rev in revs.items() if heads.get(scope, 0) < rev}
+    """Those of the revisions that lie beyond their scopes' heads.
+
+    Of a scope without any entry nothing is known: its documents may have been brought in by hand.
+    """
+    return {scope: rev for scope, rev in revs.items() if 0 < heads.get(scope, 0) < rev}
 
 
 async def read_heads_surely(store: Store, epoch: Epoch, scopes: Sequence[str]) -> dict[str, int]:

@@ -6,7 +6,6 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from itertools import cycle, islice, pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from deploy.embedded import Mongod
 from deploy.processes import ProcessError
 from tests.faults.crashing import STEPS, Dooms
+from tests.faults.crowd import end
 from tests.faults.installation import Installation
 from tests.faults.rows import sized
 from tests.faults.traffic import Traffic, quantile, traffic
@@ -80,10 +80,11 @@ async def test_service_killed_between_commit_and_publication(
     await asyncio.to_thread(system.start)
     try:
         async with traffic(system, people=6, channels=REPLICAS) as busy:
-            relaunching = {name: asyncio.Lock() for name in system.names}
-            seen = await asyncio.gather(
-                *(strike_again_and_again(busy, dooms, each, relaunching) for each in busy.channels)
-            )
+            keeping = asyncio.create_task(keep_alive(system))
+            try:
+                seen = await asyncio.gather(*(strike_again_and_again(busy, dooms, each) for each in busy.channels))
+            finally:
+                await end([keeping])
             await busy.all_is_well(figures)
     finally:
         await asyncio.to_thread(system.stop)
@@ -93,27 +94,26 @@ async def test_service_killed_between_commit_and_publication(
     assert max(took) < 5
 
 
-async def relaunch(fleet: Fleet, name: str) -> None:
-    """Unless another has done so; and again if it is struck before it has said that it is ready."""
-    while not fleet.processes[name].running:
+async def keep_alive(fleet: Fleet) -> None:
+    """Starts again whoever is dead, and again if one is struck before it has said that it is ready."""
+    while True:
+        dead = [name for name, process in fleet.processes.items() if not process.running]
         with suppress(ProcessError):
-            await fleet.launch(name)
+            await fleet.launch(*dead)
+        await asyncio.sleep(0.05)
 
 
-async def strike_again_and_again(
-    busy: Traffic, dooms: Dooms, channel_id: str, relaunching: Mapping[str, asyncio.Lock]
-) -> list[float]:
+async def strike_again_and_again(busy: Traffic, dooms: Dooms, channel_id: str) -> list[float]:
     """Whichever replica writes to this channel, it is killed; seconds until what it wrote was seen by all."""
     speaker = busy.everybody[busy.channels.index(channel_id) % len(busy.everybody)]
     scope, seen = f"channel:{channel_id}", list[float]()
     for _ in range(sized(2, 1000 // REPLICAS)):
         dooms.lay(scope, "after-commit")
         saying = asyncio.create_task(busy.say(speaker, channel_id))
-        await eventually(lambda: dooms.blow(scope) is not None, "the blow", 30)
-        blow = dooms.blow(scope)
-        assert blow is not None
-        async with relaunching[blow.name]:
-            await relaunch(busy.fleet, blow.name)
+        while (blow := dooms.blow(scope)) is None:
+            if saying.done():  # it was committed together with what its writer was struck for
+                saying = asyncio.create_task(busy.say(speaker, channel_id))
+            await asyncio.sleep(0.01)
         content = await saying
         await eventually(lambda: all(content in one.heard for one in busy.everybody), "it is seen", 10)  # noqa: B023
         seen.append(max(one.heard[content] for one in busy.everybody) - blow.at)

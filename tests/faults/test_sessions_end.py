@@ -15,7 +15,7 @@ from tests.faults.rows import sized
 from tests.faults.traffic import quantile
 from tests.rig import People, Person
 
-TIMES = sized(6, 100)
+TIMES = sized(4, 100)
 CLOSED, UNTOLD = 2.0, 60.0
 SESSION_ENDED = 4002
 

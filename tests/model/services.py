@@ -82,9 +82,7 @@ class Services:
 
     def _read_heads(self, params: Params, _user: str) -> tuple[Any, ...]:
         state = self._database.state if params.get("surely") else self._state("read_heads")
-        # Of its users only the first revision is ever told, and that has no entry here.
-        least = {scope: int(scope.startswith("user:")) for scope in params["scopes"]}
-        return ({"heads": {scope: max(rev, self._rev(scope, state)) for scope, rev in least.items()}},)
+        return ({"heads": {scope: self._rev(scope, state) for scope in params["scopes"]}},)
 
     def _read_entries(self, params: Params, _user: str) -> tuple[Any, ...]:
         after = {"scope": params["scope"], "rev": {"$gt": params["after"]}}
