@@ -25,7 +25,9 @@ PEOPLE, VOICES = sized(12, 60), 12
 RATE = sized(30, 60)
 TROUBLE = 2.0
 SLOWEST = 3.0
-REPLICAS = 5
+REPLICAS, STRUCK = 5, 2
+"""So many at once at most: there is always one that lives."""
+
 AWAY = 1.0
 """Seconds from a replica's death to its being started again."""
 
@@ -79,7 +81,7 @@ async def test_service_killed_between_commit_and_publication(
     system = System(tmp_path, mongod, argv=argv, env=env, replicas={"messages": REPLICAS})
     await asyncio.to_thread(system.start)
     try:
-        async with traffic(system, people=6, channels=REPLICAS) as busy:
+        async with traffic(system, people=6, channels=STRUCK) as busy:
             keeping = asyncio.create_task(keep_alive(system))
             try:
                 seen = await asyncio.gather(*(strike_again_and_again(busy, dooms, each) for each in busy.channels))
@@ -107,7 +109,7 @@ async def strike_again_and_again(busy: Traffic, dooms: Dooms, channel_id: str) -
     """Whichever replica writes to this channel, it is killed; seconds until what it wrote was seen by all."""
     speaker = busy.everybody[busy.channels.index(channel_id) % len(busy.everybody)]
     scope, seen = f"channel:{channel_id}", list[float]()
-    for _ in range(sized(2, 1000 // REPLICAS)):
+    for _ in range(sized(5, 1000 // STRUCK)):
         dooms.lay(scope, "after-commit")
         saying = asyncio.create_task(busy.say(speaker, channel_id))
         while (blow := dooms.blow(scope)) is None:
