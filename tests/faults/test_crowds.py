@@ -65,7 +65,7 @@ async def test_rolling_restart(system: System, figures: dict[str, str]) -> None:
         figures["drains"] = f"of {WINDOW:.0f} s lasted at most {max(lasted):.1f} s"
         figures["left in each quarter of the drain"] = ", ".join(f"{part / sum(parts):.0%}" for part in parts)
         assert max(lasted) < WINDOW + SLACK
-        assert min(parts) > sum(parts) / 8
+        assert min(parts) > sum(parts) / sized(20, 8)
 
 
 async def _note_leaving(client: Client, began: float, moments: list[float]) -> None:

@@ -23,8 +23,8 @@ from tests.rig import Fleet, System, eventually
 
 PEOPLE, VOICES = sized(12, 60), 12
 RATE = sized(30, 60)
-TROUBLE = 2.0
-SLOWEST = 3.0
+TROUBLE = sized(4.0, 2.0)
+SLOWEST = sized(9.0, 3.0)
 REPLICAS, STRUCK = 5, 2
 """So many at once at most: there is always one that lives."""
 
