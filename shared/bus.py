@@ -106,6 +106,8 @@ class Bus:
         self._part = part
         self._client = _Client()
         self._begun = False
+        self._connections = 0
+        """That have ended."""
         self._forbidden = ""
         self._complained = 0.0
         self._closing = False
@@ -299,7 +301,13 @@ class Bus:
 
     async def _work_on(self, message: Msg, run: Serve) -> None:
         request = Request(message.subject, message.data, dict(message.headers or {}))
-        await self._answer(message, await run(request))
+        connections = self._connections
+        reply = await run(request)
+        if self._connections == connections:
+            await self._answer(message, reply)
+        else:
+            # NATS lets a part answer what it was asked over this connection, and no other.
+            logger().warning("reply_lost", subject=message.subject, error="asked over an earlier connection")
 
     async def _answer(self, message: Msg, reply: Reply) -> None:
         # Whoever asks says whither; what they may not publish themselves, nobody here publishes for them.
@@ -348,6 +356,7 @@ class Bus:
             logger().error("nats_forbidden", part=self._part, error=said)
 
     async def _on_disconnect(self) -> None:
+        self._connections += 1
         NATS_STATE.set(0)
         if not self._closing:
             logger().warning("nats_disconnected")
