@@ -25,13 +25,7 @@ from pymongo import (
     UpdateOne,
     WriteConcern,
 )
-from pymongo.errors import (
-    ConnectionFailure,
-    ExecutionTimeout,
-    OperationFailure,
-    PyMongoError,
-    WriteConcernError,
-)
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.read_concern import ReadConcern
 
 from shared.errors import LostRace, Misconfigured, Unavailable
@@ -78,10 +72,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     # Unique indexes start with what would be the shard key.
     "journal": [IndexModel([("scope", 1), ("rev", 1)], unique=True)],
     "nonces": [IndexModel([("at", 1)], name="expiry", expireAfterSeconds=0)],
-    "users": [
-        IndexModel([("name", 1)], unique=True),
-        IndexModel([("present", 1)]),
-    ],
+    "users": [IndexModel([("name", 1)], unique=True), IndexModel([("present", 1)])],
     "sessions": [
         IndexModel([("token", 1)], unique=True),
         IndexModel([("user_id", 1)]),
@@ -101,10 +92,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
     "cascades": [IndexModel([("service", 1), ("due", 1)]), IndexModel([("kind", 1), ("about.server_id", 1)])],
     "categories": [IndexModel([("server_id", 1), ("position", 1)])],
     "invites": [IndexModel([("server_id", 1), ("user_id", 1)])],
-    "bans": [
-        IndexModel([("server_id", 1), ("user_id", 1)], unique=True),
-        IndexModel([("server_id", 1), ("rev", -1)]),
-    ],
+    "bans": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True), IndexModel([("server_id", 1), ("rev", -1)])],
     "messages": [
         IndexModel([("channel_id", 1), ("id", 1)], unique=True),
         IndexModel([("channel_id", 1), ("id", 1)], name="live", partialFilterExpression={"live": True}),
@@ -115,9 +103,7 @@ INDEXES: Final[dict[str, list[IndexModel]]] = {
             partialFilterExpression={"names": {"$exists": True}},
         ),
     ],
-    "reactions": [
-        IndexModel([("channel_id", 1), ("message_id", 1), ("user_id", 1), ("emoji", 1)], unique=True),
-    ],
+    "reactions": [IndexModel([("channel_id", 1), ("message_id", 1), ("user_id", 1), ("emoji", 1)], unique=True)],
     "reads": [IndexModel([("user_id", 1), ("channel_id", 1)], unique=True), IndexModel([("channel_id", 1)])],
     "reading_starts": [IndexModel([("server_id", 1), ("user_id", 1)], unique=True)],
     "directs": [IndexModel([("key", 1)], unique=True), IndexModel([("users", 1)])],

@@ -193,6 +193,8 @@ async def test_the_bus_flushes(server: SecuredNats, part: str) -> None:
     bus = bus_of(server, part)
     await bus.connect()
     await bus.must_be_permitted()
+    await bus.flush()
+    assert bus.connected
     await bus.close()
 
 

@@ -117,6 +117,7 @@ def test_processes_work_over_tls_alone(tmp_path: Path, nats: TlsNats, mongod: Tl
         for each in parts:
             each.start()
         wait_all_ready(parts, 30)
+        assert all(each.ready() for each in parts)
     finally:
         stop_all(parts)
 

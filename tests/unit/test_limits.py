@@ -29,6 +29,7 @@ def handshakes_refused() -> float:
 
 @pytest.mark.parametrize("failure", [None, Unavailable()])
 def test_a_token_costs_nothing_but_where_it_is_refused(failure: Exception | None) -> None:
+    """Else RateLimited would be raised."""
     limits = Limits(RARELY)
     for _ in range(100 * OF_ONE):
         shows(limits, "192.0.2.1", failure)
