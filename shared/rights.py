@@ -1,8 +1,8 @@
 """What the pure decision of `permissions` needs, read from MongoDB and remembered under the server's `perm_rev`.
 
-A remembered view may be old. A write therefore names `still_as_judged` as a requirement of its transaction, and a
-read asks `unchanged` after its snapshot; if either fails everything is read and judged again. A refusal has neither:
-so nobody is refused by what is remembered, only by what was read afresh.
+A remembered view may be old. A write therefore names `still_as_judged` as a requirement of its transaction, and
+whatever is answered without a write, be it a refusal, is told only after `unchanged`; if either fails everything is
+read and judged again. Who seems to lack something is never refused by what is remembered, only by what was read afresh.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Rights:
                 self._servers.pop(server_id, None)
 
     async def unchanged(self, sight: Sight) -> None:
-        """To be awaited after a read's snapshot; raises LostRace when the sight may have changed meanwhile."""
+        """To be awaited after all else was read; raises LostRace when the sight may have changed meanwhile."""
         with translated():
             found = await self._store["servers"].find_one(sight.still_as_judged.filter, projection={"_id": 1})
         if found is None:

@@ -57,10 +57,18 @@ class Call:
     address: str = ""
     attempt: int = 0
     scopes: dict[str, int] = field(default_factory=dict)
+    rests_on: Callable[[], Awaitable[None]] | None = None
+    """Raises LostRace once that has changed by which the request was judged; None as soon as an append required it."""
 
     def holds(self, scope: str, rev: int) -> None:
         """The reply carries a whole entity of this scope as of `rev`: its events follow from there."""
         self.scopes[scope] = rev
+
+    async def still_holds(self) -> None:
+        """To be awaited before anything is told that no append stands for, be it a refusal."""
+        rests_on, self.rests_on = self.rests_on, None
+        if rests_on is not None:
+            await rests_on()
 
     def is_done_already(self) -> None:
         """To be called before answering that what is to be added is there: by this very nonce, its outcome stands."""
@@ -266,8 +274,9 @@ class Service:
         for attempt in range(_ATTEMPTS):
             call.attempt = attempt
             call.scopes.clear()
+            call.rests_on = None
             try:
-                return await handler(call, params)
+                return await _as_it_holds(handler, call, params)
             except LostRace:
                 LOST_RACES.inc()
                 if call.origin.nonce and await self._parts.journal.outcome(call.origin.nonce) is not None:
@@ -276,6 +285,19 @@ class Service:
                     raise
                 await asyncio.sleep(random.uniform(0, min(_PAUSE * 2**attempt, _PAUSE_MOST)))  # noqa: S311
         raise LostRace
+
+
+async def _as_it_holds(handler: Handler, call: Call, params: Params) -> BaseModel:
+    """The handler's outcome. Neither a reply nor a refusal may tell who has just lost sight what is there."""
+    try:
+        result = await handler(call, params)
+    except Unavailable:
+        raise
+    except GuildwireError:
+        await call.still_holds()
+        raise
+    await call.still_holds()
+    return result
 
 
 def run_service(name: str, make: Callable[[Parts], Sequence[object]]) -> None:

@@ -38,14 +38,13 @@ class Chunks:
 
     @handles(GET_MESSAGE_CHUNK)
     async def get_message_chunk(self, call: Call, params: GetMessageChunk) -> MessageChunk | MessagesDelta:
-        sight = await self._sights.of(params.channel_id, call.user_id, fresh=call.attempt > 0)
+        sight = await self._sights.of(call, params.channel_id)
         if params.since is not None and (delta := await self._delta(call, sight, params.since)) is not None:
             return delta
         # The head is read before the page: a page may hold something newer than it says, never less.
         head = (await read_heads(self._store, [sight.scope.name]))[sight.scope.name]
         page = await _read_page(self._store, params, call.user_id)
         users = await self._users(call, [*page.messages, *page.replies])
-        await self._sights.unchanged(sight)
         call.holds(sight.scope.name, head.rev)
         return MessageChunk(
             rev=head.rev,
@@ -72,7 +71,6 @@ class Chunks:
         if len(_fitting(updated, {})) < len(updated):
             return None
         users = await self._users(call, updated)
-        await self._sights.unchanged(sight)
         call.holds(sight.scope.name, head.rev)
         gone = sorted(touched - {message.id for message in updated})
         return MessagesDelta(rev=head.rev, updated=updated, deleted=gone, users=users)

@@ -40,7 +40,9 @@ class Opening:
                 # From before the message, so that it follows as the first of the channel's events.
                 tell_opened(change, sight.direct, user_id, shown[user_id], change.head(sight.scope).rev)
             update_open(change, sight.direct, told)
-            return change.returns(outcome)
+            outcome = change.returns(outcome)
+        call.rests_on = None
+        return outcome
 
 
 def tell_opened(change: Change, direct: Document, user_id: str, users: list[User], at: int) -> DirectChannel:

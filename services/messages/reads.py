@@ -67,14 +67,13 @@ class Reads:
 
     @handles(UPDATE_READ_STATE)
     async def update_read_state(self, call: Call, params: UpdateReadState) -> ReadState:
-        sight = await self._sights.of(params.channel_id, call.user_id, fresh=call.attempt > 0)
+        sight = await self._sights.of(call, params.channel_id)
         last_id = (await read_heads(self._store, [sight.scope.name]))[sight.scope.name].last_id
         async with self._store.snapshot() as snapshot:
             place = Place(sight.channel_id, sight.server_id, await self._start(snapshot, call, sight), last_id)
             (place,) = await _as_read(snapshot, call.user_id, [place])
         wanted = replace(place, read_id=min(params.message_id, last_id))
         if wanted.read_id <= place.read_id:
-            await self._sights.unchanged(sight)
             return _state(place, await count_mentions(self._store, call.user_id, [place]))
         mentions = await count_mentions(self._store, call.user_id, [wanted])
         row = Lookup("reads", (("user_id", call.user_id), ("channel_id", sight.channel_id)))
@@ -89,7 +88,9 @@ class Reads:
             return Written(event, writes, state, 0, leaves={row: {**row.filter, "read_id": wanted.read_id}})
 
         append = Append(self_scope(call.user_id), write, requires=[sight.still_as_judged], reads=[row])
-        return await self._journal.append(call.origin, append)
+        outcome = await self._journal.append(call.origin, append)
+        call.rests_on = None
+        return outcome
 
     async def _start(self, snapshot: Snapshot, call: Call, sight: Sight) -> int:
         if isinstance(sight, DirectSight):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from services.messages.direct_sight import DirectSight, direct_sight
 from shared.errors import LostRace, NotFound
 from shared.rights import Rights, Sight
-from shared.service import Parts
+from shared.service import Call, Parts
 from shared.store import translated
 
 _REMEMBERED = 10_000
@@ -19,8 +20,16 @@ class Sights:
         self._rights: Rights = parts.rights
         self._directs: OrderedDict[str, None] = OrderedDict()
 
-    async def of(self, channel_id: str, user_id: str, *, fresh: bool = False) -> Sight:
-        """Raises NotFound when the user may not see it. `fresh` reads again all that may be remembered."""
+    async def of(self, call: Call, channel_id: str) -> Sight:
+        """How the caller may use it, as far as is remembered: the call's outcome is told only if that still holds.
+
+        Raises NotFound when they may not see it.
+        """
+        sight = await self._read(channel_id, call.user_id, fresh=call.attempt > 0)
+        call.rests_on = partial(self._unchanged, sight)
+        return sight
+
+    async def _read(self, channel_id: str, user_id: str, *, fresh: bool) -> Sight:
         if channel_id not in self._directs:
             try:
                 return await self._rights.sight(channel_id, user_id, fresh=fresh)
@@ -32,8 +41,7 @@ class Sights:
             self._directs.popitem(last=False)
         return sight
 
-    async def unchanged(self, sight: Sight) -> None:
-        """To be awaited after a read; raises LostRace when the sight may have changed meanwhile."""
+    async def _unchanged(self, sight: Sight) -> None:
         if not isinstance(sight, DirectSight):
             await self._rights.unchanged(sight)
             return

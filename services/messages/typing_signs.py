@@ -28,12 +28,12 @@ class TypingSigns:
 
     @handles(START_TYPING)
     async def start_typing(self, call: Call, params: StartTyping) -> Empty:
-        sight = await self._sights.of(params.channel_id, call.user_id, fresh=call.attempt > 0)
+        sight = await self._sights.of(call, params.channel_id)
         sight.needs(SEND_MESSAGES)
         key, now = (call.user_id, params.channel_id), time.monotonic()
         if now - self._told.get(key, -_EVERY) < _EVERY:
             return Empty()
-        await self._sights.unchanged(sight)
+        await call.still_holds()
         notice = TypingNotice(sight.scope, call.user_id, sight.perm_rev, _people(sight))
         await self._bus.publish(subject_of(sight.scope), notice.hint(self._epoch.value))
         self._told[key] = now

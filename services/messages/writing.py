@@ -24,7 +24,7 @@ class Writing:
         self._sights = Sights(parts)
 
     async def sight(self, call: Call, channel_id: str) -> Sight:
-        return await self._sights.of(channel_id, call.user_id, fresh=call.attempt > 0)
+        return await self._sights.of(call, channel_id)
 
     async def find(self, channel_id: str, message_id: int) -> Document:
         """The message's document, a tombstone (without `live`) included; raises NotFound when there never was one."""
@@ -45,7 +45,9 @@ class Writing:
     ) -> R:
         requires = [sight.still_as_judged]
         append = Append(sight.scope, write, requires=requires, perm_rev=sight.perm_rev, reads=reads)
-        return await self._journal.append(call.origin, append)
+        outcome = await self._journal.append(call.origin, append)
+        call.rests_on = None
+        return outcome
 
 
 def message_lookup(channel_id: str, message_id: int) -> Lookup:

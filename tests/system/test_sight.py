@@ -233,6 +233,41 @@ async def test_a_kicked_member_hears_nothing_more(people: People) -> None:
     assert not [e for e in room.member.heard("message_added") if e.params["message"]["id"] == said["id"]]
 
 
+WITHOUT_WRITING = {
+    "editing another's": ("update_message", "theirs", {"content": "x"}),
+    "editing nothing": ("update_message", "mine", {"content": "mine"}),
+    "editing what is deleted": ("update_message", "gone", {"content": "x"}),
+    "deleting another's": ("delete_message", "theirs", {}),
+    "deleting twice": ("delete_message", "gone", {}),
+    "reacting twice": ("add_reaction", "theirs", {"emoji": "👍"}),
+    "taking back what is not there": ("delete_reaction", "mine", {"emoji": "👍"}),
+    "answering what never was": ("add_message", "", {"content": "x", "reply_to": 99}),
+    "reading what is read": ("update_read_state", "mine", {}),
+    "reading a page": ("get_message_chunk", "", {"amount": 5, "anchor": 0, "direction": False}),
+    "typing again": ("start_typing", "", {}),
+}
+"""What is answered by what is found alone: a method, the message, and what else it takes."""
+
+
+@pytest.mark.parametrize("asked", WITHOUT_WRITING)
+async def test_who_has_left_is_told_nothing_of_what_is_there(people: People, asked: str) -> None:
+    """However well a service remembers them: neither that a message is there, nor whose it is."""
+    room = await people.room()
+    here = {"channel_id": room.channel_id}
+    said = {text: (await room.member.call("add_message", **here, content=text))["id"] for text in ("mine", "gone")}
+    said["theirs"] = (await room.owner.call("add_message", **here, content="theirs"))["id"]
+    await room.member.call("delete_message", **here, message_id=said["gone"])
+    await room.member.call("add_reaction", **here, message_id=said["theirs"], emoji="👍")
+    await room.member.call("update_read_state", **here, message_id=said["theirs"])
+    method, message, more = WITHOUT_WRITING[asked]
+    params = {**here, **more, **({"message_id": said[message]} if message else {})}
+    if method == "start_typing":
+        await room.member.call(method, **params)
+    await room.member.call("leave_server", server_id=room.server_id)
+    with pytest.raises(RpcError, match="No such channel"):
+        await room.member.call(method, **params)
+
+
 @pytest.mark.protocol("delete_server", "server_deleted")
 async def test_a_deleted_server_is_silent_at_once(people: People) -> None:
     room = await people.room()
