@@ -14,11 +14,12 @@ from pymongo.errors import OperationFailure
 from deploy.embedded import Mongod
 from deploy.mongo.initiate import ELECTION_MILLISECONDS
 from shared.errors import Misconfigured
+from shared.indexes import INDEXES
 from shared.journal import Head
 from shared.journal.reader import read_heads
 from shared.ownership import ALSO_READ, ALSO_UPDATED, COMMON, EVERY, NEVER_CHANGED, OWN, made_by
 from shared.settings import Settings
-from shared.store import INDEXES, Store
+from shared.store import Store
 from tests.manifests.replica_set import ReplicaSet
 from tests.manifests.sources import SERVICES, Document
 

@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tests.model import lease_simulation as weather
-from tests.model.lease_simulation import Weather
-from tests.model.production import Edits
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """`weather` is the one that shows that the guard is gone."""
-
-    guard: str
-    weather: Weather
-    edits: Edits
-
-    def __str__(self) -> str:
-        return self.guard.replace(" ", "-")
-
-
-def _edit(module: str, *edits: tuple[str, str]) -> Edits:
-    return {module: edits}
-
+from tests.model.mutation import Mutation, edit
 
 _LEASE = "services.gateway.lease"
 _LEASES = "services.presence.leases"
@@ -34,22 +14,22 @@ WATCHING = (
     Mutation(
         "a lease ends only at the beat that was seen",
         weather.PAUSED,
-        _edit(_LEASES, ('{**_standing(lease), "beat": beat}', "_standing(lease)")),
+        edit(_LEASES, ('{**_standing(lease), "beat": beat}', "_standing(lease)")),
     ),
     Mutation(
         "a beat that moves is a sign of life",
         weather.QUIET,
-        _edit(_WATCH, ("lease in before and before[lease][0] == beat", "lease in before")),
+        edit(_WATCH, ("lease in before and before[lease][0] == beat", "lease in before")),
     ),
     Mutation(
         "nobody lapses for a while after an outage of the observer",
         weather.BLACKOUT,
-        _edit(_WATCH, ("forget()\n        self._quiet_until = now + self._quiet", "forget()")),
+        edit(_WATCH, ("forget()\n        self._quiet_until = now + self._quiet", "forget()")),
     ),
     Mutation(
         "what was seen before an outage counts no more",
         weather.BLACKOUT,
-        _edit(
+        edit(
             _WATCH,
             ("        self.forget()\n        self._quiet_until = now + self._quiet", "        self._quiet_until = now"),
         ),
@@ -57,22 +37,22 @@ WATCHING = (
     Mutation(
         "an observer without NATS sees nothing",
         weather.BLACKOUT,
-        _edit(_LEASES, ("        if not self._bus.connected:\n            raise Unavailable\n", "")),
+        edit(_LEASES, ("        if not self._bus.connected:\n            raise Unavailable\n", "")),
     ),
     Mutation(
         "a long gap between looks is an outage",
         weather.ASLEEP,
-        _edit(_WATCH, ("if self._looked is not None and now - self._looked > self._expiry:", "if False:")),
+        edit(_WATCH, ("if self._looked is not None and now - self._looked > self._expiry:", "if False:")),
     ),
     Mutation(
         "many that are silent at once are doubted",
         weather.SPLIT,
-        _edit(_WATCH, ("or self._must_doubt(late, now)", "")),
+        edit(_WATCH, ("or self._must_doubt(late, now)", "")),
     ),
     Mutation(
         "the last to come back is given time",
         weather.SPLIT,
-        _edit(
+        edit(
             _WATCH,
             (
                 "                self._quiet_until = now + self._quiet\n            self._frozen",
@@ -83,22 +63,22 @@ WATCHING = (
     Mutation(
         "who is about to lapse counts among the many",
         weather.SPLIT,
-        _edit(_WATCH, ("now - since > self._late for", "now - since > self._expiry for")),
+        edit(_WATCH, ("now - since > self._late for", "now - since > self._expiry for")),
     ),
     Mutation(
         "they are doubted for a while only",
         weather.HALVED,
-        _edit(_WATCH, ("return now - self._frozen_since < self._freeze", "return True")),
+        edit(_WATCH, ("return now - self._frozen_since < self._freeze", "return True")),
     ),
     Mutation(
         "a second look is for who came at the last moment",
         weather.PAUSED,
-        _edit(_LEASES, ('                change.insert("cascades", again)\n', "")),
+        edit(_LEASES, ('                change.insert("cascades", again)\n', "")),
     ),
     Mutation(
         "an ended lease never stands again",
         weather.PAUSED,
-        _edit(_LEASES, ('    return {"_id": lease, "ended": {"$exists": False}}\n', '    return {"_id": lease}\n')),
+        edit(_LEASES, ('    return {"_id": lease, "ended": {"$exists": False}}\n', '    return {"_id": lease}\n')),
     ),
 )
 
@@ -106,12 +86,12 @@ REPORTING = (
     Mutation(
         "who is here is reported under a new lease",
         weather.DYING,
-        _edit(_LEASE, ("            self._unreported = set(self._sockets)\n", "")),
+        edit(_LEASE, ("            self._unreported = set(self._sockets)\n", "")),
     ),
     Mutation(
         "who comes back before it was reported is reported",
         weather.SPLIT,
-        _edit(
+        edit(
             _LEASE,
             (
                 "            del self._sockets[user_id]\n",
@@ -122,24 +102,24 @@ REPORTING = (
     Mutation(
         "who leaves counts for a while",
         weather.QUIET,
-        _edit(
+        edit(
             _LEASE, ("self._leaving[user_id] = time.monotonic() + grace", "self._leaving[user_id] = time.monotonic()")
         ),
     ),
     Mutation(
         "who comes back within that stays",
         weather.QUIET,
-        _edit(_LEASE, ("or self._leaving.pop(user_id, None) is not None", "or user_id in self._leaving")),
+        edit(_LEASE, ("or self._leaving.pop(user_id, None) is not None", "or user_id in self._leaving")),
     ),
     Mutation(
         "who could not be entered is reported",
         weather.BLACKOUT,
-        _edit(_LEASE, ("        self._unreported.add(user_id)\n        lease = await", "        lease = await")),
+        edit(_LEASE, ("        self._unreported.add(user_id)\n        lease = await", "        lease = await")),
     ),
     Mutation(
         "one who goes has no other place",
         weather.QUIET,
-        _edit(
+        edit(
             _STATUS,
             (
                 'elsewhere = {"_id": user_id, "present": lease, "present.1": {"$exists": True}}',
@@ -150,14 +130,12 @@ REPORTING = (
     Mutation(
         "one who comes has no other place",
         weather.QUIET,
-        _edit(
-            _STATUS, ('elsewhere = {"_id": user_id, "present.0": {"$exists": True}}', 'elsewhere = {"_id": user_id}')
-        ),
+        edit(_STATUS, ('elsewhere = {"_id": user_id, "present.0": {"$exists": True}}', 'elsewhere = {"_id": user_id}')),
     ),
     Mutation(
         "who comes and who goes at once conflict",
         weather.RUSH,
-        _edit(_STATUS, ('"rev": user["rev"], "present": before or {"$in": [None, []]}, ', "")),
+        edit(_STATUS, ('"rev": user["rev"], "present": before or {"$in": [None, []]}, ', "")),
     ),
 )
 

@@ -5,32 +5,13 @@ An edit's old text must occur exactly once in its module: when the code changes,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tests.model import profile
-from tests.model.production import Edits
-from tests.model.profile import Profile
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """`weather` is the one that shows that the guard is gone."""
-
-    guard: str
-    weather: Profile
-    edits: Edits
-
-    def __str__(self) -> str:
-        return self.guard.replace(" ", "-")
-
-
-def _edit(module: str, *edits: tuple[str, str]) -> Edits:
-    return {module: edits}
-
+from tests.model.mutation import Mutation, edit
 
 _JOURNAL = "shared.journal"
 _PUBLISHER = "shared.journal.publisher"
 _STORE = "shared.store"
+_INDEXES = "shared.indexes"
 _ORDERING = "services.gateway.ordering"
 _INTEREST = "services.gateway.interest"
 _CONNECTION = "services.gateway.connection"
@@ -39,12 +20,12 @@ COMMITTING = (
     Mutation(
         "unique index on scope and rev",
         profile.CALM,
-        _edit(_STORE, ('"journal": [IndexModel([("scope", 1), ("rev", 1)], unique=True)]', '"journal": []')),
+        edit(_INDEXES, ('"journal": [IndexModel([("scope", 1), ("rev", 1)], unique=True)]', '"journal": []')),
     ),
     Mutation(
         "a majority is waited for",
         profile.DEADLY,
-        _edit(
+        edit(
             _STORE,
             (
                 'read_concern=ReadConcern("snapshot"), write_concern=MAJORITY',
@@ -55,7 +36,7 @@ COMMITTING = (
     Mutation(
         "a head is cached only once its commit is confirmed",
         profile.DEADLY,
-        _edit(
+        edit(
             _JOURNAL,
             (
                 "        self._heads.doubt(scopes)\n",
@@ -69,12 +50,12 @@ COMMITTING = (
     Mutation(
         "heads are forgotten after a failure",
         profile.CALM,
-        _edit(_JOURNAL, ("        self._heads.doubt(scopes)\n", "")),
+        edit(_JOURNAL, ("        self._heads.doubt(scopes)\n", "")),
     ),
     Mutation(
         "published only after the commit",
         profile.CALM,
-        _edit(
+        edit(
             _JOURNAL,
             (
                 "            await transaction.commit()\n",
@@ -85,12 +66,12 @@ COMMITTING = (
     Mutation(
         "acknowledged only after the commit",
         profile.CUT,
-        _edit(_STORE, ("raise OutcomeUnknown from error", "return")),
+        edit(_STORE, ("raise OutcomeUnknown from error", "return")),
     ),
     Mutation(
         "an unknown commit is settled by repeating the commit alone",
         profile.DEADLY,
-        _edit(
+        edit(
             _STORE,
             (
                 (
@@ -104,12 +85,12 @@ COMMITTING = (
     Mutation(
         "a remembered head is there still",
         profile.PRUNED,
-        _edit(_JOURNAL, ("            staged.requires.extend(_still_there(remembered.values()))\n", "")),
+        edit(_JOURNAL, ("            staged.requires.extend(_still_there(remembered.values()))\n", "")),
     ),
     Mutation(
         "a write is judged by the permissions that it is committed under",
         profile.REVOLVING,
-        _edit(_JOURNAL, ("if await transaction.count(filters) < due:", "if False:")),
+        edit(_JOURNAL, ("if await transaction.count(filters) < due:", "if False:")),
     ),
 )
 
@@ -117,7 +98,7 @@ PUBLISHING = (
     Mutation(
         "the outbox is written in the same transaction",
         profile.DEADLY,
-        _edit(
+        edit(
             _JOURNAL,
             (
                 (
@@ -136,22 +117,22 @@ PUBLISHING = (
     Mutation(
         "what was not published is swept up",
         profile.DEADLY,
-        _edit(_JOURNAL, ("group.create_task(self._sweeper.run())", "pass")),
+        edit(_JOURNAL, ("group.create_task(self._sweeper.run())", "pass")),
     ),
     Mutation(
         "the outbox is cleared only once the hints are flushed",
         profile.DEADLY,
-        _edit(_PUBLISHER, ("await self._bus.flush()", "pass")),
+        edit(_PUBLISHER, ("await self._bus.flush()", "pass")),
     ),
     Mutation(
         "heads are said again",
         profile.LOSSY,
-        _edit(_PUBLISHER, ("self._repeats.committed(hint.entry.scope, hint.entry.rev, now)", "pass")),
+        edit(_PUBLISHER, ("self._repeats.committed(hint.entry.scope, hint.entry.rev, now)", "pass")),
     ),
     Mutation(
         "a sweep does not lower the head that is said again",
         profile.SEVERED,
-        _edit(_PUBLISHER, ("max(rev, quiet.rev) if quiet else rev", "rev")),
+        edit(_PUBLISHER, ("max(rev, quiet.rev) if quiet else rev", "rev")),
     ),
 )
 
@@ -159,12 +140,12 @@ ORDERING = (
     Mutation(
         "what is not newer is dropped",
         profile.LOSSY,
-        _edit(_ORDERING, ("if entry.rev <= self.last:", "if False:")),
+        edit(_ORDERING, ("if entry.rev <= self.last:", "if False:")),
     ),
     Mutation(
         "what is behind a gap waits",
         profile.LOSSY,
-        _edit(
+        edit(
             _ORDERING,
             ("return self._early.get(self.last + 1)", "return self._early.get(min(self._early, default=0))"),
             ("entry = self._early.pop(self.last + 1)", "entry = self._early.pop(min(self._early))"),
@@ -173,42 +154,42 @@ ORDERING = (
     Mutation(
         "a gap is fetched",
         profile.LOSSY,
-        _edit(_INTEREST, ("if feed not in self._repairs:", "if False:")),
+        edit(_INTEREST, ("if feed not in self._repairs:", "if False:")),
     ),
     Mutation(
         "the reorder buffer is bounded",
         profile.BURSTS,
-        _edit(_ORDERING, ("or len(self._early) < self._reorder_limit", "or True")),
+        edit(_ORDERING, ("or len(self._early) < self._reorder_limit", "or True")),
     ),
     Mutation(
         "a full reorder buffer takes the next entry all the same",
         profile.BURSTS,
-        _edit(_ORDERING, ("if entry.rev == self.last + 1 or len", "if len")),
+        edit(_ORDERING, ("if entry.rev == self.last + 1 or len", "if len")),
     ),
     Mutation(
         "who is ahead is not told what it knows",
         profile.ARRIVALS,
-        _edit(_ORDERING, ("elif position > self.last:", "elif False:")),
+        edit(_ORDERING, ("elif position > self.last:", "elif False:")),
     ),
     Mutation(
         "who is behind is told what it missed",
         profile.REVOLVING,
-        _edit(_ORDERING, ("if position < self.last:", "if False:")),
+        edit(_ORDERING, ("if position < self.last:", "if False:")),
     ),
     Mutation(
         "who is behind is told only its next",
         profile.REVOLVING,
-        _edit(_ORDERING, ("if self.behind.get(holder) != rev - 1:", "if holder not in self.behind:")),
+        edit(_ORDERING, ("if self.behind.get(holder) != rev - 1:", "if holder not in self.behind:")),
     ),
     Mutation(
         "who is behind is live only once it has come to the last",
         profile.REVOLVING,
-        _edit(_ORDERING, ("if rev == self.last:", "if True:")),
+        edit(_ORDERING, ("if rev == self.last:", "if True:")),
     ),
     Mutation(
         "an entry waits for the permissions it was made under",
         profile.LOSSY,
-        _edit(_INTEREST, ("if server is not None and server.last < rev:", "if False:")),
+        edit(_INTEREST, ("if server is not None and server.last < rev:", "if False:")),
     ),
 )
 
@@ -216,7 +197,7 @@ FOLLOWING = (
     Mutation(
         "heads are compared after subscribing",
         profile.DEADLY,
-        _edit(
+        edit(
             _INTEREST,
             (
                 "                await self._compare(feeds)\n                self.start(self._compare_later(feeds))\n",
@@ -227,27 +208,27 @@ FOLLOWING = (
     Mutation(
         "and once more a second later",
         profile.DEADLY,
-        _edit(_INTEREST, ("                self.start(self._compare_later(feeds))\n", "")),
+        edit(_INTEREST, ("                self.start(self._compare_later(feeds))\n", "")),
     ),
     Mutation(
         "heads are compared by a digest",
         profile.DARK,
-        _edit(_INTEREST, ('self.doubt("digest")', "pass")),
+        edit(_INTEREST, ('self.doubt("digest")', "pass")),
     ),
     Mutation(
         "heads are compared after a reconnect",
         profile.ISLAND,
-        _edit("services.gateway.app", ("        self._interest.doubt(why)\n", "")),
+        edit("services.gateway.app", ("        self._interest.doubt(why)\n", "")),
     ),
     Mutation(
         "events wait for the reply under way",
         profile.READS,
-        _edit(_CONNECTION, (" or scope.name in self._holds:", ":")),
+        edit(_CONNECTION, (" or scope.name in self._holds:", ":")),
     ),
     Mutation(
         "events wait for the reply to authenticate",
         profile.REVOLVING,
-        _edit(
+        edit(
             _CONNECTION,
             ("if EVERYTHING in self._holds or ", "if "),
             ("while not self.closing and not self._released.is_set():", "while False:"),
@@ -256,17 +237,17 @@ FOLLOWING = (
     Mutation(
         "a read that answers with less than was told is asked again",
         profile.READS,
-        _edit("services.gateway.dispatch", ("if not _is_older(reply, told):", "if True:")),
+        edit("services.gateway.dispatch", ("if not _is_older(reply, told):", "if True:")),
     ),
     Mutation(
         "a reply is not older than an earlier reply's position",
         profile.LAGGING,
-        _edit(_ORDERING, ("self.behind.get(holder, self.ahead.get(holder))", "self.behind.get(holder)")),
+        edit(_ORDERING, ("self.behind.get(holder, self.ahead.get(holder))", "self.behind.get(holder)")),
     ),
     Mutation(
         "what is held back of a scope goes when the scope is left",
         profile.REVOLVING,
-        _edit(_INTEREST, ("        holder.drop(feed.scope)\n", "")),
+        edit(_INTEREST, ("        holder.drop(feed.scope)\n", "")),
     ),
 )
 

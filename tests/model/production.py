@@ -34,6 +34,7 @@ Edits = Mapping[str, Sequence[tuple[str, str]]]
 
 _PACKAGES = (shared.journal, services.gateway)
 _LOADED = (
+    "shared.indexes",
     "shared.store",
     "shared.epoch",
     "shared.cascade",

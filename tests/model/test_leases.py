@@ -7,8 +7,9 @@ import os
 import pytest
 
 from tests.model import lease_simulation
-from tests.model.lease_mutations import ALL, Mutation
+from tests.model.lease_mutations import ALL
 from tests.model.lease_simulation import Weather, simulate
+from tests.model.mutation import Mutation
 from tests.model.production import Production, load
 from tests.model.test_invariants import shortened
 
@@ -30,6 +31,6 @@ def test_who_is_here_is_shown_online_and_who_is_gone_is_not(production: Producti
 
 
 @pytest.mark.parametrize("mutation", ALL, ids=str)
-def test_without_this_guard_somebody_is_shown_wrong(mutation: Mutation) -> None:
+def test_without_this_guard_somebody_is_shown_wrong(mutation: Mutation[Weather]) -> None:
     production = load(mutation.edits)
     assert any(simulate(production, mutation.weather, seed) for seed in range(_SEEDS_TO_CATCH))
