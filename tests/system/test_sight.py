@@ -233,7 +233,7 @@ async def test_a_kicked_member_hears_nothing_more(people: People) -> None:
     assert not [e for e in room.member.heard("message_added") if e.params["message"]["id"] == said["id"]]
 
 
-WITHOUT_WRITING = {
+WITHOUT_WRITING: dict[str, tuple[str, str, dict[str, Any]]] = {
     "editing another's": ("update_message", "theirs", {"content": "x"}),
     "editing nothing": ("update_message", "mine", {"content": "mine"}),
     "editing what is deleted": ("update_message", "gone", {"content": "x"}),
