@@ -70,6 +70,9 @@ class Settings(BaseModel):
     )
     handshake_timeout: float = Field(10.0, gt=0, description="time for a connection's first request; its body has more")
     authenticate_timeout: float = Field(10.0, gt=0, description="time for authenticate; each request restarts it")
+    authentications: int = Field(
+        64, ge=1, description="authenticate under way at once; more wait, and once as many do, handshakes get 503"
+    )
     anonymous_limit: float = Field(300.0, gt=0, description="longest a connection stays unauthenticated")
     connection_requests: int = Field(64, ge=50, description="requests of one connection under way at once")
     max_connections: int = Field(15_000, ge=1, description="sockets one gateway holds; more get 503")

@@ -45,7 +45,16 @@ class Gateway:
         self._lease = Lease(upstream, settings)
         limits, addresses = Limits(settings), Addresses(settings.trusted_proxies)
         tokens = Tokens(upstream, limits)
-        entrance = Entrance(upstream, self._interest, self._visibility, users, self._sessions, self._lease, tokens)
+        entrance = Entrance(
+            upstream,
+            self._interest,
+            self._visibility,
+            users,
+            self._sessions,
+            self._lease,
+            tokens,
+            settings.authentications,
+        )
         parts = Parts(settings, upstream, self._interest, users, entrance, limits)
         self._sockets = Sockets(parts, self._visibility, addresses)
         self._images = Images(upstream, settings, limits, tokens, addresses)

@@ -44,6 +44,7 @@ class Entrance:
         sessions: Sessions,
         lease: Lease,
         tokens: Tokens,
+        at_once: int,
     ) -> None:
         self._upstream = upstream
         self._interest = interest
@@ -53,20 +54,37 @@ class Entrance:
         self._lease = lease
         self._tokens = tokens
         self._resumption = Resumption(upstream, interest, visibility)
+        self._at_once = at_once
+        self._room = asyncio.Semaphore(at_once)
+        self._coming = 0
+
+    @property
+    def crowded(self) -> bool:
+        """As many wait as are let in at once. Whoever came now would only make them all come too late."""
+        return self._coming >= 2 * self._at_once
 
     async def authenticate(
         self, connection: Connection, params: Authenticate, until: float, address: str = ""
     ) -> Authenticated:
         """Raises what presence refuses with, RateLimited, Conflict or Unavailable; then nothing is attached."""
+        self._coming += 1
+        try:
+            async with _in_time(until), self._room:
+                return await self._authenticate(connection, params, until, address)
+        finally:
+            self._coming -= 1
+
+    async def _authenticate(
+        self, connection: Connection, params: Authenticate, until: float, address: str
+    ) -> Authenticated:
         if connection.user_id:
             raise Conflict("This connection is authenticated already.")
         identity = await self._tokens.owner(params.token, address, until)
         connection.user_id, connection.session_id = identity.user.id, identity.session_id
         self._sessions.add(connection)
         try:
-            async with _in_time(until):
-                user = await self._lease.enter(connection) or identity.user
-                found = await self._attach(connection, params)
+            user = await self._lease.enter(connection) or identity.user
+            found = await self._attach(connection, params)
         except BaseException:
             self.leave(connection)
             connection.user_id = connection.session_id = ""

@@ -46,11 +46,11 @@ class Limits:
     def connection(self, address: str) -> ConnectionLimits:
         return ConnectionLimits(self, self._rate, address)
 
-    def takes_handshake(self, address: str) -> bool:
+    def takes_handshake(self, address: str, *, crowded: bool = False) -> bool:
         """Whether one more socket may come from there now: a storm of them would slow down those that are here."""
         if not self.on:
             return True
-        refused = self.spend([self._handshakes_from.of(address, time.monotonic()), self._handshakes], 1) > 0
+        refused = crowded or self.spend([self._handshakes_from.of(address, time.monotonic()), self._handshakes], 1) > 0
         if refused:
             REFUSED.labels(why="handshake").inc()
         return not refused

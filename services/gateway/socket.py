@@ -51,7 +51,8 @@ class Sockets:
         )
         address = self._addresses.of(request)
         # Only who can be let in pays; `prepare` tells the others what their request lacks.
-        if ws.can_prepare(request) and not self._parts.limits.takes_handshake(address):
+        crowded = self._parts.entrance.crowded
+        if ws.can_prepare(request) and not self._parts.limits.takes_handshake(address, crowded=crowded):
             return _takes_no_more()
         await ws.prepare(request)
         transport = request.transport

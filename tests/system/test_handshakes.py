@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -81,6 +82,33 @@ async def test_what_cannot_be_read_is_not_quoted_in_the_log(system: System, peop
         await session.get(system.url().replace("ws:", "http:").replace("/ws", "/healthz"))
     await eventually(gateway.ready, "the admin port answers")
     assert secret not in gateway.log.read_text()
+
+
+async def test_who_waits_for_slow_services_gets_in_and_who_comes_then_is_told_to_come_later(
+    make_system: Callable[..., System],
+) -> None:
+    at_once = 2
+    rates = dict.fromkeys(("HANDSHAKE_RATE", "HANDSHAKE_RATE_PER_ADDRESS"), "10000")
+    env = {"gateway": {"LIMITS": "on", "AUTHENTICATIONS": str(at_once), **rates}}
+    system = make_system(gateways=1, env=env).start()
+    people = People(system)
+    persons = await people.several(*["someone"] * 2 * at_once)
+    waiting = [await people.open() for _ in persons]
+    system.signal("presence-0", signal.SIGSTOP)
+    try:
+        coming = [
+            asyncio.create_task(client.call("authenticate", token=person.token))
+            for client, person in zip(waiting, persons, strict=True)
+        ]
+        async with asyncio.timeout(2):
+            while (status := await status_of(system.url())) != 503:
+                assert status == 101
+    finally:
+        system.signal("presence-0", signal.SIGCONT)
+    entered = await asyncio.gather(*coming)
+    assert [each["user"]["id"] for each in entered] == [person.id for person in persons]
+    assert await status_of(system.url()) == 101
+    await people.close()
 
 
 async def test_who_leaves_at_the_door_leaves_no_trace_in_the_log(system: System) -> None:

@@ -36,6 +36,7 @@ from shared.settings import Settings
 
 OUTBOX = 1 << 20
 PATIENCE = 5.0
+AT_ONCE = 4
 TURNS = 50
 """Turns of the event loop in which all is done that waits for nothing."""
 
@@ -50,6 +51,11 @@ class Services:
         self.memberships = Memberships(position=0, servers={})
         self.views: dict[str, ServerView] = {}
         self.silent = False
+        self.answers = asyncio.Event()
+        """Set unless a test holds back whose token it is."""
+        self.answers.set()
+        self.asked: list[str] = []
+        """By whom it was asked."""
 
     def commit(self, scope: Scope, *events: dict[str, Any]) -> Entry:
         """The scope's next entry. No gateway hears of it, but by reading or if the test hands it on."""
@@ -80,6 +86,8 @@ class Services:
     async def forward(self, _method: Method[Any, Any], payload: bytes, **_how: Any) -> Reply:
         """A token is the user's id."""
         user = _user(json.loads(payload)["token"])
+        self.asked.append(user.id)
+        await self.answers.wait()
         identity = Identity(user=user, session_id=f"of {user.id}", epoch=self.epoch)
         return Reply(identity.model_dump_json().encode(), {"status": "ok"})
 
@@ -124,7 +132,7 @@ class Gateway:
         self._lease = Lease(upstream, settings)
         sessions = Sessions(bus, upstream, settings.digest_interval)
         tokens = Tokens(upstream, Limits(settings))
-        self.entrance = Entrance(upstream, self._interest, visibility, users, sessions, self._lease, tokens)
+        self.entrance = Entrance(upstream, self._interest, visibility, users, sessions, self._lease, tokens, AT_ONCE)
 
     async def comes(
         self, user_id: str, resume: dict[str, int] | None = None, *, unread: int = 0

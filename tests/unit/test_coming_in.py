@@ -5,6 +5,7 @@ The services answer by hand here, for what matters is a moment: between what was
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from shared.journal.entry import Entry
 from shared.protocol.account import Resume
 from shared.protocol.internal import BareChannel, ChannelView, Membership, Memberships, ServerView
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
-from tests.unit.services_by_hand import OUTBOX, PATIENCE, Gateway, Services
+from tests.unit.services_by_hand import AT_ONCE, OUTBOX, PATIENCE, TURNS, Gateway, Services
 
 ANN = "a" * 24
 EVERYONE, ROLE = "everyone", "role"
@@ -179,3 +180,20 @@ async def test_who_is_removed_while_still_catching_up_is_shown_no_status_of_the_
     await gateway.hears(services.commit(bob, seen))
     assert ("s" in connection.servers) is not removed
     assert (("user_changed", bob.name, 2) in wire.told) is not removed
+
+
+async def test_no_more_come_in_at_once_than_the_services_are_asked_about(services: Services, gateway: Gateway) -> None:
+    """The others wait, each for its turn; as many that wait are a crowd."""
+    services.answers.clear()
+    coming: list[asyncio.Task[Any]] = []
+    for _ in range(2 * AT_ONCE):
+        assert not gateway.entrance.crowded
+        coming.append(asyncio.create_task(gateway.comes(ANN)))
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+    assert gateway.entrance.crowded
+    assert len(services.asked) == AT_ONCE
+    services.answers.set()
+    await asyncio.gather(*coming)
+    assert len(services.asked) == 2 * AT_ONCE
+    assert not gateway.entrance.crowded
