@@ -117,7 +117,7 @@ class Cascades:
 
     async def _run_batch(self, document: Document) -> None:
         kind = document["kind"]
-        origin = Origin({"cascade": document["_id"]}, time.time() + _BATCH_WITHIN)
+        origin = Origin({"cascade": document["_id"]}, time.monotonic() + _BATCH_WITHIN)
         try:
             task = Task(document["about"], origin, document.get("reached"))
             if await self._batches[kind](task):

@@ -27,6 +27,7 @@ from shared.errors import GuildwireError, Internal, InvalidParams, LostRace, Una
 from shared.journal import Journal, Origin
 from shared.journal.history import AT_ONCE, read_heads_surely
 from shared.journal.reader import read_entries, read_heads
+from shared.lateness import Lateness
 from shared.ownership import made_by
 from shared.protocol import METHODS
 from shared.protocol.contract import Method, Params
@@ -37,6 +38,9 @@ from shared.store import Store, failure
 from shared.telemetry import IN_FLIGHT, LOST_RACES, REFUSED, REQUESTS, bind, logger
 
 _ATTEMPTS = 40
+_SENDER = secrets.token_hex(4)
+"""By which a service knows whose clock it is."""
+
 _PAUSE = 0.004
 _PAUSE_MOST = 0.25
 
@@ -158,6 +162,7 @@ class Service:
         self._handlers = handlers_of(name, owners)
         self._cascades = Cascades(store, name, settings.name, batches_of(owners))
         self._chores = [owner.run for owner in owners if isinstance(owner, Chore)]
+        self._lateness = Lateness()
         self._serving = False
         self._instance = secrets.token_hex(6)
 
@@ -239,8 +244,8 @@ class Service:
     async def _run(self, method: Method[Any, Any], handler: Handler, request: Request) -> Reply:
         headers = request.headers
         _bind_log(self._parts.settings.name, headers)
-        deadline = int(headers.get("deadline", "0")) / 1000
-        if time.time() >= deadline:
+        deadline = self._deadline(headers)
+        if time.monotonic() >= deadline:
             REFUSED.labels(why="expired").inc()
             raise Unavailable
         await self._same_history(headers.get("epoch", ""))
@@ -264,6 +269,13 @@ class Service:
         if call.scopes:
             reply_headers["scopes"] = orjson.dumps(call.scopes).decode()
         return Reply(result.model_dump_json().encode(), reply_headers)
+
+    def _deadline(self, headers: Headers) -> float:
+        """Until when somebody waits for the answer, on this process's clock."""
+        now = time.monotonic()
+        sender, _, sent = headers.get("sent", "").partition(" ")
+        late = self._lateness.of(sender, int(sent) / 1000, now) if sent else 0
+        return now + int(headers.get("deadline", "0")) / 1000 - late
 
     async def _same_history(self, asked: str) -> None:
         """A gateway that has seen another epoch has seen a newer one, or is about to see ours in the reply."""
@@ -306,13 +318,14 @@ def run_service(name: str, make: Callable[[Parts], Sequence[object]]) -> None:
 
 
 def request_headers(user_id: str, session_id: str, traceparent: str, within: float, epoch: str) -> Headers:
-    """What a gateway sends along with a request that must be answered within so many seconds."""
+    """What a gateway sends along with a request that must be answered within so many seconds of now."""
     return {
         "user": user_id,
         "session": session_id,
         "request": secrets.token_hex(8),
         "traceparent": traceparent,
-        "deadline": str(int((time.time() + within) * 1000)),
+        "deadline": str(int(within * 1000)),
+        "sent": f"{_SENDER} {int(time.monotonic() * 1000)}",
         "epoch": epoch,
     }
 

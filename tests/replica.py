@@ -73,4 +73,4 @@ async def replica(system: System) -> AsyncIterator[Replica]:
 
 
 def call(user_id: str) -> Call:
-    return Call(user_id, "", Origin({"user": user_id}, time.time() + 20))
+    return Call(user_id, "", Origin({"user": user_id}, time.monotonic() + 20))

@@ -118,7 +118,7 @@ class Leases:
         again = cascade("presence", GO_OFFLINE, lease=lease, last=True)
         again["due"] += _LATE
         try:
-            async with self._journal.change(Origin({}, time.time() + _WITHIN)) as change:
+            async with self._journal.change(Origin({}, time.monotonic() + _WITHIN)) as change:
                 change.update("gateways", {**_standing(lease), "beat": beat}, {"$set": {"ended": True}})
                 change.insert("cascades", cascade("presence", GO_OFFLINE, lease=lease, last=False))
                 change.insert("cascades", again)

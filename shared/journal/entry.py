@@ -23,12 +23,12 @@ class Origin:
 
     by: Mapping[str, str]
     deadline: float
-    """Seconds since 1970."""
+    """On this process's monotonic clock."""
     nonce: str = ""
 
     @property
     def expired(self) -> bool:
-        return time.time() >= self.deadline
+        return time.monotonic() >= self.deadline
 
 
 @dataclass(frozen=True, slots=True)

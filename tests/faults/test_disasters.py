@@ -112,19 +112,23 @@ ROOM = 4 << 20
 
 @pytest.mark.row(17)
 async def test_clock_jumps(tmp_path: Path, mongod: Mongod, figures: dict[str, str]) -> None:
-    """That of all parts at once, forth and back; MongoDB's and NATS's stays."""
-    shift = tmp_path / "shift"
-    shift.write_text("0")
+    """That of all parts at once, forth and back, then of some; MongoDB's and NATS's stays."""
     parts = ("gateway", "guilds", "messages", "presence")
+    shifts = {part: tmp_path / f"shift-{part}" for part in parts}
+    for shift in shifts.values():
+        shift.write_text("0")
     argv = {part: [sys.executable, "-m", "tests.faults.shifted", part] for part in parts}
-    with System(tmp_path, mongod, argv=argv, env={"*": {"SHIFT": str(shift)}}) as system:
+    env = {part: {"SHIFT": str(shift)} for part, shift in shifts.items()}
+    jumps = [dict.fromkeys(parts, HOUR), dict.fromkeys(parts, -HOUR), {"gateway": -HOUR}, {"messages": HOUR}, {}]
+    with System(tmp_path, mongod, argv=argv, env=env) as system:
         async with traffic(system, PEOPLE) as busy:
             busy.talk(RATE, VOICES)
             await busy.has_said(RATE)
-            for seconds in (HOUR, -HOUR, 0.0):
-                partial = shift.with_suffix(".new")
-                partial.write_text(str(seconds))
-                partial.replace(shift)
+            for jump in jumps:
+                for part, shift in shifts.items():
+                    written = shift.with_suffix(".new")
+                    written.write_text(str(jump.get(part, 0)))
+                    written.replace(shift)
                 await busy.all_say(after=time.monotonic(), patience=15)
                 await busy.has_said(2 * RATE)
             await busy.all_is_well(figures)

@@ -55,7 +55,7 @@ class Presence:
 
     async def _answer(self, method: str, payload: bytes, respond: Respond) -> None:
         self._world.note(self.process.name, f"{method} {payload.decode()}")
-        origin = self._production.journal.Origin({}, self._production.clock.time() + _WITHIN)
+        origin = self._production.journal.Origin({}, self._production.clock.monotonic() + _WITHIN)
         params = _METHODS[method].params.model_validate_json(payload)
         try:
             result = await self._until_won(method, SimpleNamespace(origin=origin), params)

@@ -105,7 +105,7 @@ class Replica:
     async def _answer(
         self, handle: Callable[[Call], Awaitable[Done]], params: Mapping[str, Any], user_id: str, respond: Respond
     ) -> None:
-        deadline = self._production.clock.time() + _WITHIN
+        deadline = self._production.clock.monotonic() + _WITHIN
         origin = self._production.journal.Origin({}, deadline)
         try:
             done = await self._until_won(handle, origin, params, user_id)

@@ -67,7 +67,7 @@ async def people(store: Store, *, friends: tuple[str, str]) -> None:
 
 
 def origin() -> Origin:
-    return Origin({}, time.time() + 5)
+    return Origin({}, time.monotonic() + 5)
 
 
 async def unfriend(parts: Parts) -> None:
