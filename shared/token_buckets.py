@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from shared.errors import RateLimited
 from shared.telemetry import REFUSED
 
+LONGEST_TURN = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -22,17 +24,27 @@ class Rate:
 class Bucket:
     """Begins full. `now` is on one monotonic clock."""
 
-    __slots__ = ("_at", "_left", "_rate")
+    __slots__ = ("_at", "_left", "_rate", "_turn")
 
     def __init__(self, rate: Rate, now: float) -> None:
         self._rate = rate
         self._left = rate.burst
         self._at = now
+        self._turn = now
 
     def wait(self, cost: float, now: float) -> float:
         """Seconds until so much is there, if nobody takes any meanwhile; 0 when it is there now."""
         self._refill(now)
         return max(min(cost, self._rate.burst) - self._left, 0) / self._rate.per_second
+
+    def turn(self, cost: float, now: float, *, slower: float = 1) -> float:
+        """Seconds after which to ask again: each of those who are told so is told another time, LONGEST_TURN at most.
+
+        As quick as tokens come back, or so many times slower.
+        """
+        apart = slower * cost / self._rate.per_second
+        self._turn = max(now + max(self.wait(cost, now), apart), min(self._turn + apart, now + LONGEST_TURN))
+        return self._turn - now
 
     def take(self, cost: float, now: float) -> None:
         """To be called once there is nothing to wait for. A cost above the burst takes all there is."""

@@ -25,6 +25,9 @@ _REMEMBERED = 100_000
 _REFUSALS = Rate(burst=1000, per_second=20)
 """Of one connection: what a client may have sent before it read the first refusal, and more."""
 _LONGEST_WAIT = 30.0
+_SLOWER = 4
+"""Times: so many fewer a second than a gateway accepts will come in while the services can't follow."""
+
 _BY_ADDRESS = {LOGIN, REGISTER}
 
 
@@ -46,14 +49,20 @@ class Limits:
     def connection(self, address: str) -> ConnectionLimits:
         return ConnectionLimits(self, self._rate, address)
 
-    def takes_handshake(self, address: str, *, crowded: bool = False) -> bool:
-        """Whether one more socket may come from there now: a storm of them would slow down those that are here."""
+    def wait_for_handshake(self, address: str, *, crowded: bool = False) -> float:
+        """Seconds until one more socket may come from there; 0: now. A storm would slow down those that are here.
+
+        Those refused together are told another time each, or they would all come again at the same one.
+        """
         if not self.on:
-            return True
-        refused = crowded or self.spend([self._handshakes_from.of(address, time.monotonic()), self._handshakes], 1) > 0
-        if refused:
-            REFUSED.labels(why="handshake").inc()
-        return not refused
+            return 0
+        now = time.monotonic()
+        of_address = self._handshakes_from.of(address, now)
+        if not crowded and not self.spend([of_address, self._handshakes], 1):
+            return 0
+        REFUSED.labels(why="handshake").inc()
+        exhausted = of_address if of_address.wait(1, now) else self._handshakes
+        return exhausted.turn(1, now, slower=_SLOWER if crowded else 1)
 
     @contextmanager
     def showing_token(self, address: str) -> Iterator[None]:

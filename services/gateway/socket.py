@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 
@@ -23,6 +24,9 @@ _FRAME_LIMIT = 64 << 10
 _NOT_AUTHENTICATED = 4003
 _BINARY = 1003
 _CLOSE_PATIENCE = 10.0
+_AWHILE = 2
+"""Seconds before which nobody who is turned away needs to come again."""
+
 _FAREWELL = 3.0
 """How long a client may take to answer a close."""
 
@@ -52,8 +56,8 @@ class Sockets:
         address = self._addresses.of(request)
         # Only who can be let in pays; `prepare` tells the others what their request lacks.
         crowded = self._parts.entrance.crowded
-        if ws.can_prepare(request) and not self._parts.limits.takes_handshake(address, crowded=crowded):
-            return _takes_no_more()
+        if ws.can_prepare(request) and (wait := self._parts.limits.wait_for_handshake(address, crowded=crowded)):
+            return _takes_no_more(wait)
         await ws.prepare(request)
         transport = request.transport
         if transport is None:
@@ -100,8 +104,9 @@ class Sockets:
             await asyncio.sleep(0.02)
 
 
-def _takes_no_more() -> web.Response:
-    return web.Response(status=503, headers={"Retry-After": "2"}, text="This node takes no more sockets.\n")
+def _takes_no_more(wait: float = 0) -> web.Response:
+    seconds = max(math.ceil(wait), _AWHILE)
+    return web.Response(status=503, headers={"Retry-After": str(seconds)}, text="This node takes no more sockets.\n")
 
 
 class Socket:

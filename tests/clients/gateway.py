@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from tests.clients.wire import ME, SELF, Json, authenticated
 
@@ -65,13 +66,24 @@ class Gateway:
         self.answers: dict[str, Answer] = {"authenticate": all_current, "resume": all_current, **answers}
         self.sessions: list[Session] = []
         self.arrived = asyncio.Event()
+        self.turns_away: list[str] = []
+        """What it says in `Retry-After` to those who come first."""
+        self.turned_away = 0
         self._server: Server | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await serve(self._serve, "127.0.0.1", 0)
+        self._server = await serve(self._serve, "127.0.0.1", 0, process_request=self._turn_away)
         self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ws"
         return self
+
+    def _turn_away(self, connection: ServerConnection, _request: Request) -> Response | None:
+        if self.turned_away == len(self.turns_away):
+            return None
+        response = connection.respond(503, "Come again.")
+        response.headers["Retry-After"] = self.turns_away[self.turned_away]
+        self.turned_away += 1
+        return response
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

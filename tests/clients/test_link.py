@@ -128,6 +128,30 @@ async def test_what_this_client_did_wrong_does_not_drive_it_to_another_node(code
         assert second.sessions == []
 
 
+TURNS_AWAY = [
+    (["1"], ["30"], 1.0, "first"),
+    (["30"], [], 0.0, "second"),
+    (["30"], ["1"], 1.0, "second"),
+    (["1", "1"], ["30"], 2.0, "first"),
+    (["soon"], ["-1"], 0.0, "first"),
+]
+
+
+@pytest.mark.parametrize(("first_says", "second_says", "after", "where"), TURNS_AWAY)
+async def test_who_is_turned_away_comes_when_the_first_node_takes_it(
+    first_says: list[str], second_says: list[str], after: float, where: str
+) -> None:
+    """Each is asked once, and again when it said so, be it the next or not."""
+    async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
+        first.turns_away, second.turns_away = first_says, second_says
+        began = asyncio.get_running_loop().time()
+        await client.start("t")
+        await reaches(client, Phase.ONLINE)
+        assert after <= asyncio.get_running_loop().time() - began < after + 1
+        assert client.state.url == {"first": first.url, "second": second.url}[where]
+        assert (first.turned_away, second.turned_away) == (len(first_says), len(second_says))
+
+
 async def test_it_leaves_a_draining_node_when_it_is_told_to() -> None:
     async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
         _, began = await told_to_leave(client, first, 300)

@@ -281,8 +281,8 @@ async def traffic(fleet: Fleet, people: int, channels: int = 3) -> AsyncIterator
             async with coming:
                 if number:
                     async with await Client.connect(urls[0]) as client:
-                        await client.call("authenticate", token=person.token)
-                        await client.call("join_server", invite=invite)
+                        await insist(client, "authenticate", token=person.token)
+                        await insist(client, "join_server", invite=invite)
                 first = number % len(urls)
                 everybody.append(await Someone.connect(person, urls[first:] + urls[:first]))
 

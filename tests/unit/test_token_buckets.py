@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.token_buckets import Bucket, Buckets, Rate
+from shared.token_buckets import LONGEST_TURN, Bucket, Buckets, Rate
 
 RATE = Rate(burst=10, per_second=2)
 
@@ -55,3 +55,13 @@ def test_those_used_last_are_remembered() -> None:
     buckets.of("c", 0)
     assert buckets.of("a", 0).wait(1, 0)
     assert not buckets.of("b", 0).wait(1, 0)
+
+
+def test_who_is_told_to_come_again_is_told_another_time_than_the_others() -> None:
+    """As many a second as tokens come back, and nobody later than the longest that is promised."""
+    bucket = Bucket(Rate(burst=10, per_second=5), now=0)
+    bucket.take(10, 0)
+    assert [round(bucket.turn(1, 0), 6) for _ in range(4)] == [0.2, 0.4, 0.6, 0.8]
+    assert [round(bucket.turn(1, 0, slower=5), 6) for _ in range(2)] == [1.8, 2.8]
+    assert max(bucket.turn(1, 0) for _ in range(1000)) == LONGEST_TURN
+    assert round(bucket.turn(1, 100), 6) == 0.2

@@ -89,6 +89,14 @@ class Disconnected(GuildwireError):
     """The connection ended, or none came about in time. Whether a request under way took effect is unknown."""
 
 
+class TurnedAway(Disconnected):
+    """The node takes no more connections for now, and says in how many seconds it may."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class LoggedOut(GuildwireError):
     """The session was ended or its token refused: log in again."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from guildwire.backoff import Backoff
 from guildwire.cache.cache import Cache, Claim
-from guildwire.errors import Disconnected, InvalidParams, LoggedOut, Refused, Unauthenticated
+from guildwire.errors import Disconnected, InvalidParams, LoggedOut, Refused, TurnedAway, Unauthenticated
 from guildwire.refresher import Refresher
 from guildwire.state import Phase, Status
 from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
@@ -53,6 +53,8 @@ class Link:
         self._status = status
         self._focus = focus
         self._backoff = Backoff(places=len(self._urls))
+        self._closed_until: dict[str, float] = {}
+        """When a node said that it may take us, by its URL."""
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._next: Connection | None = None
@@ -111,6 +113,8 @@ class Link:
         except Unauthenticated as error:
             raise LoggedOut(error.message) from error
         except (Disconnected, Refused) as error:
+            if isinstance(error, TurnedAway):
+                self._closed_until[self.url] = loop.time() + min(error.retry_after, LONGEST_NOTICE)
             self._backoff_after(connection, lasted=False)
             return str(error)
         finally:
@@ -208,6 +212,8 @@ class Link:
     async def _wait(self, why: str) -> None:
         if self._leave_at is not None:
             delay = max(self._leave_at - asyncio.get_running_loop().time(), 0)
+        elif opens_in := self._to_the_first_that_opens():
+            delay = opens_in + random.uniform(0, self._backoff.first)  # noqa: S311 - spreads load
         else:
             delay = self._backoff.next()
         retry_at = datetime.now(UTC) + timedelta(seconds=delay)
@@ -216,6 +222,14 @@ class Link:
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._hurry.wait()
+
+    def _to_the_first_that_opens(self) -> float:
+        """Chooses the node that takes us first; the seconds until then are 0 where none of them has said so."""
+        now, nodes = asyncio.get_running_loop().time(), len(self._urls)
+        closed = [self._closed_until.get(self._urls[(self._at + step) % nodes], now) - now for step in range(nodes)]
+        waits = [max(each, 0) for each in closed]
+        self._at += waits.index(min(waits))
+        return min(waits)
 
     def hurry(self) -> None:
         """Ends the wait for the next try."""

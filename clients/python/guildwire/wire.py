@@ -12,10 +12,10 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.protocol import State as WebSocketState
 
-from guildwire.errors import Disconnected, Unavailable, refusal
+from guildwire.errors import Disconnected, TurnedAway, Unavailable, refusal
 
 LARGEST_FRAME = 4 * 1024 * 1024
 """No reply exceeds 512 KiB; events may be larger than we know, but not without end."""
@@ -82,7 +82,10 @@ class Connection:
                 compression=None,
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
-            raise Disconnected(f"{urlsplit(url).netloc}: {_obstacle(error)}") from error
+            why = f"{urlsplit(url).netloc}: {_obstacle(error)}"
+            if retry_after := _retry_after(error):
+                raise TurnedAway(why, retry_after) from error
+            raise Disconnected(why) from error
         return cls(socket, on_event, on_reply, on_request)
 
     async def request(self, method: str, params: Params | None = None) -> Any:
@@ -160,6 +163,12 @@ class Connection:
         """How it ended, for people."""
         code = self._socket.close_code
         return "The connection was lost." if code in {None, 1006} else f"The connection was closed ({code})."
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds that whoever refused the upgrade asks to wait; 0 where nobody says so."""
+    said = error.response.headers.get("Retry-After", "") if isinstance(error, InvalidStatus) else ""
+    return float(said) if said.isdecimal() and said.isascii() and len(said) < len("10000") else 0.0
 
 
 def _obstacle(error: Exception) -> str:
