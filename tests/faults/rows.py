@@ -14,9 +14,6 @@ def sized(small: Size, full: Size) -> Size:
     return full if FULL else small
 
 
-CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "1024", "PASSWORD_PASSES": "1"}
-"""Where thousands must register before it begins, and what a password costs is not what is looked at."""
-
 ENV: dict[str, dict[str, str]] = sized(
     {
         "*": {"LEASE_BEAT": "1", "LEASE_EXPIRY": "4", "LEASE_QUIET": "6"},

@@ -12,7 +12,7 @@ from guildwire.state import Phase
 
 from tests.faults.crowds import crowds, seconds_until, spread
 from tests.faults.metrics import metrics, share_below, total
-from tests.faults.rows import CHEAP_PASSWORDS, sized
+from tests.faults.rows import sized
 from tests.rig import System
 
 WINDOW = sized(3.0, 40.0)
@@ -35,7 +35,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     replicas = dict.fromkeys(("guilds", "messages", "presence"), 2)
     # All come from one address here.
     handshakes = dict.fromkeys(("HANDSHAKE_RATE", "HANDSHAKE_RATE_PER_ADDRESS"), str(HANDSHAKES))
-    env = {"*": CHEAP_PASSWORDS, "gateway": {"DRAIN_SECONDS": str(WINDOW), **handshakes}}
+    env = {"gateway": {"DRAIN_SECONDS": str(WINDOW), **handshakes}}
     with System(tmp_path_factory.mktemp("crowds"), gateways=3, replicas=replicas, env=env) as running:
         yield running
 

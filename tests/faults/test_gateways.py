@@ -13,7 +13,7 @@ from tests.faults.installation import Installation
 from tests.faults.rows import sized
 from tests.faults.traffic import quantile, traffic
 
-PEOPLE = sized(24, 300)
+PEOPLE = sized(24, 60)
 RATE = sized(40, 60)
 KILLS = sized(2, 9)
 RECONNECTED = 5.0

@@ -15,7 +15,7 @@ from tests.faults.rows import sized
 from tests.faults.traffic import quantile, traffic
 from tests.manifests.replica_set import Member
 
-PEOPLE, VOICES = sized(12, 120), 12
+PEOPLE, VOICES = sized(12, 60), 12
 RATE = sized(30, 60)
 KILLS = sized(1, 5)
 WRITES_BACK = 15.0

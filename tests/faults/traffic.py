@@ -20,7 +20,7 @@ from guildwire.state import Phase
 
 from tests.app import App, fresh_sight
 from tests.client import Client
-from tests.faults.crowd import end, extent
+from tests.faults.crowd import end, extent, insist
 from tests.rig import Fleet, People, Person, eventually
 
 AT_ONCE = 20
