@@ -20,12 +20,15 @@ def subject_at(subject: str, instance: str) -> str:
 
 
 def announced_at(service: str) -> str:
-    """The subject on which a replica says every so often that it lives, `instance`, and that it leaves, `-instance`."""
+    """The subject on which a replica says every so often that it lives, and at the end that it leaves, `-instance`.
+
+    It says `instance connection`: over which of its connections to NATS, that nobody waits for what one before had.
+    """
     return f"replicas.{service}"
 
 
 def alive_at(service: str, instance: str) -> str:
-    """The subject on which a replica answers, with nothing, for as long as it lives: also while it ends."""
+    """The subject on which a replica says over which connection it hears, as long as it lives: also while it ends."""
     return subject_at(f"rpc.{service}.alive", instance)
 
 
@@ -54,18 +57,26 @@ class Replicas:
 
     def __init__(self) -> None:
         self._heard: dict[str, dict[str, float]] = {}
+        self._connections: dict[str, str] = {}
 
-    def hear(self, service: str, instance: str, now: float) -> None:
+    def hear(self, service: str, words: str, now: float) -> None:
+        instance, _, connection = words.partition(" ")
         if instance.startswith("-"):
             self.lose(service, instance[1:])
         elif instance:
             self._heard.setdefault(service, {})[instance] = now
+            self._connections[instance] = connection
+
+    def connection_of(self, instance: str) -> str:
+        """Over which it has last said that it hears."""
+        return self._connections.get(instance, "")
 
     def lose(self, service: str, instance: str) -> None:
         self._heard.get(service, {}).pop(instance, None)
+        self._connections.pop(instance, None)
 
     def living(self, service: str, now: float) -> list[str]:
         heard = self._heard.get(service, {})
         for instance in [each for each, at in heard.items() if now - at > _FORGOTTEN_AFTER]:
-            del heard[instance]
+            self.lose(service, instance)
         return list(heard)

@@ -94,6 +94,11 @@ class _Client(Client):
             raise _PlainText("the server does not speak TLS")
         await super()._process_info(info, initial_connection)
 
+    def forget_unsent(self) -> None:
+        """It would send it over the next connection, where nobody may answer or waits for what was this one's."""
+        self._pending = []
+        self._pending_data_size = 0
+
 
 class Bus:
     """One NATS connection of a `part`: the gateway or a service.
@@ -108,6 +113,8 @@ class Bus:
         self._begun = False
         self._connections = 0
         """That have ended."""
+        self._asked: set[asyncio.Timeout] = set()
+        """The questions that wait for an answer over the present one."""
         self._forbidden = ""
         self._complained = 0.0
         self._closing = False
@@ -119,6 +126,11 @@ class Bus:
     @property
     def connected(self) -> bool:
         return self._client.is_connected
+
+    @property
+    def connection(self) -> str:
+        """Another one after each reconnect: what this part was asked before it can answer no more."""
+        return str(self._connections)
 
     async def connect(self) -> None:
         """Returns when a server has let this part in; raises Misconfigured when none ever will."""
@@ -159,12 +171,17 @@ class Bus:
         NATS_STATE.set(1)
 
     async def request(self, subject: str, payload: bytes, headers: Headers, within: float) -> Reply:
-        """Asks whoever serves `subject` and waits `within` seconds; raises Unavailable."""
+        """Asks whoever serves `subject`; raises Unavailable after `within` seconds, or when the connection ends."""
         if not self._client.is_connected:
             raise Unavailable
         self.guard(payload)
         try:
-            message = await self._client.request(subject, payload, timeout=within, headers=headers)
+            async with asyncio.timeout(None) as limit:
+                self._asked.add(limit)
+                try:
+                    message = await self._client.request(subject, payload, timeout=within, headers=headers)
+                finally:
+                    self._asked.discard(limit)
         except nats.errors.NoRespondersError as error:
             raise NoResponders from error
         except (nats.errors.Error, TimeoutError, ConnectionError) as error:
@@ -197,10 +214,10 @@ class Bus:
         self._serving.append(await self._subscribe(subject, spawn, group))
 
     async def stand_by(self, subject: str) -> None:
-        """Answers each request on `subject` with nothing until the connection ends, also after `stop_serving`."""
+        """Answers each request on `subject` with the `connection`, also after `stop_serving`."""
 
         async def answer(message: Msg) -> None:
-            await self._answer(message, Reply(b"{}"))
+            await self._answer(message, Reply(self.connection.encode()))
 
         await self._subscribe(subject, answer)
 
@@ -303,7 +320,7 @@ class Bus:
         request = Request(message.subject, message.data, dict(message.headers or {}))
         connections = self._connections
         reply = await run(request)
-        if self._connections == connections:
+        if self._connections == connections and self._client.is_connected:
             await self._answer(message, reply)
         else:
             # NATS lets a part answer what it was asked over this connection, and no other.
@@ -357,6 +374,10 @@ class Bus:
 
     async def _on_disconnect(self) -> None:
         self._connections += 1
+        self._client.forget_unsent()
+        now = asyncio.get_running_loop().time()
+        for limit in self._asked:
+            limit.reschedule(now)
         NATS_STATE.set(0)
         if not self._closing:
             logger().warning("nats_disconnected")

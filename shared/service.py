@@ -11,6 +11,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -38,8 +39,8 @@ from shared.store import Store, failure
 from shared.telemetry import IN_FLIGHT, LOST_RACES, REFUSED, REQUESTS, bind, logger
 
 _ATTEMPTS = 40
-_SENDER = secrets.token_hex(4)
-"""By which a service knows whose clock it is."""
+EXPIRED = "expired"
+"""The status of a reply to what came so late that nobody waits for it any more."""
 
 _PAUSE = 0.004
 _PAUSE_MOST = 0.25
@@ -67,6 +68,11 @@ class Call:
     def holds(self, scope: str, rev: int) -> None:
         """The reply carries a whole entity of this scope as of `rev`: its events follow from there."""
         self.scopes[scope] = rev
+
+    def appended(self, outcome: R) -> R:
+        """To be called with what an append has returned which required the same: nothing more is to be asked."""
+        self.rests_on = None
+        return outcome
 
     async def still_holds(self) -> None:
         """To be awaited before anything is told that no append stands for, be it a refusal."""
@@ -163,6 +169,9 @@ class Service:
         self._cascades = Cascades(store, name, settings.name, batches_of(owners))
         self._chores = [owner.run for owner in owners if isinstance(owner, Chore)]
         self._lateness = Lateness()
+        self._doubted = asyncio.Event()
+        """After a reconnect gateways should soon hear of it."""
+        bus.on_doubt = lambda _why: self._doubted.set()
         self._serving = False
         self._instance = secrets.token_hex(6)
 
@@ -192,8 +201,11 @@ class Service:
 
     async def _announce(self) -> None:
         while self._serving:
-            await self._say(self._instance)
-            await asyncio.sleep(ANNOUNCE_EVERY)
+            await self._say(f"{self._instance} {self._parts.bus.connection}")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANNOUNCE_EVERY):
+                    await self._doubted.wait()
+            self._doubted.clear()
 
     async def _say(self, words: str) -> None:
         try:
@@ -247,7 +259,7 @@ class Service:
         deadline = self._deadline(headers)
         if time.monotonic() >= deadline:
             REFUSED.labels(why="expired").inc()
-            raise Unavailable
+            return Reply(b"", {"status": EXPIRED})
         await self._same_history(headers.get("epoch", ""))
         try:
             params = method.params.model_validate_json(request.payload)
@@ -317,7 +329,7 @@ def run_service(name: str, make: Callable[[Parts], Sequence[object]]) -> None:
     process.run(name, lambda settings: Service(name, settings, make))
 
 
-def request_headers(user_id: str, session_id: str, traceparent: str, within: float, epoch: str) -> Headers:
+def request_headers(user_id: str, session_id: str, traceparent: str, within: float, epoch: str, sender: str) -> Headers:
     """What a gateway sends along with a request that must be answered within so many seconds of now."""
     return {
         "user": user_id,
@@ -325,7 +337,7 @@ def request_headers(user_id: str, session_id: str, traceparent: str, within: flo
         "request": secrets.token_hex(8),
         "traceparent": traceparent,
         "deadline": str(int(within * 1000)),
-        "sent": f"{_SENDER} {int(time.monotonic() * 1000)}",
+        "sent": f"{sender} {int(time.monotonic() * 1000)}",
         "epoch": epoch,
     }
 

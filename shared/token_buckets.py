@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from shared.errors import RateLimited
 from shared.telemetry import REFUSED
 
-LONGEST_TURN = 30.0
+LONGEST_TURN = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,17 @@ class Bucket:
         self._refill(now)
         return max(min(cost, self._rate.burst) - self._left, 0) / self._rate.per_second
 
-    def turn(self, cost: float, now: float, *, slower: float = 1) -> float:
+    def turn(self, cost: float, now: float) -> float:
         """Seconds after which to ask again: each of those who are told so is told another time, LONGEST_TURN at most.
 
-        As quick as tokens come back, or so many times slower.
+        As quick as tokens come back; where that is too long for all of them, the others at any time.
         """
-        apart = slower * cost / self._rate.per_second
-        self._turn = max(now + max(self.wait(cost, now), apart), min(self._turn + apart, now + LONGEST_TURN))
-        return self._turn - now
+        apart = cost / self._rate.per_second
+        turn = max(now + max(self.wait(cost, now), apart), self._turn + apart)
+        if turn > now + LONGEST_TURN:
+            return random.uniform(apart, LONGEST_TURN)  # noqa: S311 - spreads load
+        self._turn = turn
+        return turn - now
 
     def take(self, cost: float, now: float) -> None:
         """To be called once there is nothing to wait for. A cost above the burst takes all there is."""

@@ -29,6 +29,12 @@ from shared.scopes import Scope, self_scope, server_scope
 _ASKED_AT_MOST = 5
 """Times that memberships are read for one connection, while servers go on faster than they can be read."""
 
+_HOLDS_A_PLACE = 1.0
+"""Seconds, several times what it takes where all goes well."""
+
+_WORTH_BEGINNING = 1.0
+"""Seconds that must be left: else all of it would be asked for in vain."""
+
 _KEPT_UP_WITHIN = 1.0
 _RESUME_WITHIN = 60.0
 """Seconds in which a client with a large cache may send the rest of it and be told what it missed of that too."""
@@ -67,12 +73,37 @@ class Entrance:
         self, connection: Connection, params: Authenticate, until: float, address: str = ""
     ) -> Authenticated:
         """Raises what presence refuses with, RateLimited, Conflict or Unavailable; then nothing is attached."""
+        if connection.user_id:
+            raise Conflict("This connection is authenticated already.")
+        async with _in_time(until), self._place(until):
+            return await self._authenticate(connection, params, until, address)
+
+    @asynccontextmanager
+    async def _place(self, until: float) -> AsyncIterator[None]:
+        """Of those who come in at once. Who takes long goes on without it: what they wait for, others may not need."""
         self._coming += 1
+        given_up = False
+
+        def give_up() -> None:
+            nonlocal given_up
+            if not given_up:
+                given_up = True
+                self._coming -= 1
+                self._room.release()
+
         try:
-            async with _in_time(until), self._room:
-                return await self._authenticate(connection, params, until, address)
-        finally:
+            await self._room.acquire()
+        except BaseException:
             self._coming -= 1
+            raise
+        late = asyncio.get_running_loop().call_later(_HOLDS_A_PLACE, give_up)
+        try:
+            if until - time.monotonic() < _WORTH_BEGINNING:
+                raise Unavailable
+            yield
+        finally:
+            late.cancel()
+            give_up()
 
     async def _authenticate(
         self, connection: Connection, params: Authenticate, until: float, address: str

@@ -40,6 +40,7 @@ class Limits:
         self._users = Buckets(self._rate, _REMEMBERED)
         self._addresses = Buckets(self._rate, _REMEMBERED)
         self._handshakes = Bucket(_of_handshakes(settings.handshake_rate), time.monotonic())
+        self._crowd = Bucket(_of_handshakes(settings.handshake_rate / _SLOWER), time.monotonic())
         of_one = _of_handshakes(settings.handshake_rate_per_address)
         self._handshakes_from = Buckets(of_one, _REMEMBERED)
         self._tokens_from = Buckets(of_one, _REMEMBERED)
@@ -58,11 +59,15 @@ class Limits:
             return 0
         now = time.monotonic()
         of_address = self._handshakes_from.of(address, now)
-        if not crowded and not self.spend([of_address, self._handshakes], 1):
-            return 0
+        if not of_address.wait(1, now):
+            of_address.take(1, now)
+            if not crowded and not self.spend([self._handshakes], 1):
+                return 0
+            exhausted = self._crowd if crowded else self._handshakes
+        else:
+            exhausted = of_address
         REFUSED.labels(why="handshake").inc()
-        exhausted = of_address if of_address.wait(1, now) else self._handshakes
-        return exhausted.turn(1, now, slower=_SLOWER if crowded else 1)
+        return exhausted.turn(1, now)
 
     @contextmanager
     def showing_token(self, address: str) -> Iterator[None]:

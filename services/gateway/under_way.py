@@ -1,4 +1,4 @@
-"""What was asked of which replica and is not answered yet, so that nobody waits for one that is dead."""
+"""What was asked of which replica and is not answered yet, so that nobody waits for one that will never answer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 from shared.errors import Unavailable
 
-Waiting = dict[asyncio.Timeout, None]
-"""Requests to one replica, the oldest first."""
+Waiting = dict[asyncio.Timeout, str]
+"""Requests to one replica, the oldest first, each with the connection to NATS over which it was to hear of it."""
 
 
 class UnderWay:
@@ -19,11 +19,11 @@ class UnderWay:
         self._looked_at: dict[str, Waiting] = {}
 
     @asynccontextmanager
-    async def at(self, replica: str) -> AsyncIterator[None]:
+    async def at(self, replica: str, connection: str) -> AsyncIterator[None]:
         """Around a request to this replica: raises Unavailable when it is ended."""
         try:
             async with asyncio.timeout(None) as limit:
-                self._waiting[replica][limit] = None
+                self._waiting[replica][limit] = connection
                 try:
                     yield
                 finally:
@@ -47,4 +47,4 @@ class UnderWay:
 
 
 def _common(some: Waiting, others: Waiting) -> Waiting:
-    return {limit: None for limit in some if limit in others}
+    return {limit: connection for limit, connection in some.items() if limit in others}

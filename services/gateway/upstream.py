@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,7 +24,7 @@ from shared.places import ON_ACCOUNT_OF
 from shared.protocol import SERVICES
 from shared.protocol.contract import Method, Params
 from shared.protocol.internal import READ_ENTRIES, READ_HEADS, ReadEntries, ReadHeads
-from shared.service import request_headers
+from shared.service import EXPIRED, request_headers
 from shared.settings import Settings
 from shared.telemetry import logger
 
@@ -55,6 +56,8 @@ class Upstream:
         self._under_way = UnderWay()
         self._without_key = itertools.count()
         self._epochs: list[str] = [""]
+        self._sender = secrets.token_hex(4)
+        """By which services know whose clock it is."""
         self.on_new_epoch: Callable[[], None] = lambda: None
 
     @property
@@ -75,20 +78,27 @@ class Upstream:
         self._replicas.hear(service, announcement.decode(errors="replace"), time.monotonic())
 
     async def run(self) -> None:
-        """Ends what waits for a replica that is dead, for which it would else wait until its time is up."""
+        """Ends what waits for a replica that will not answer it, for which it would else wait until its time is up."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             await asyncio.gather(*(self._look_at(*each) for each in self._under_way.look().items()))
 
     async def _look_at(self, alive: str, waiting: Waiting) -> None:
-        """Whether it lives. One that only says nothing may answer yet."""
+        """Whether it lives, and hears as it did: what it was asked over an earlier connection to NATS is lost.
+
+        One that only says nothing may answer yet.
+        """
         try:
-            await self._bus.request(alive, b"{}", {}, _LOOK_EVERY)
+            connection = (await self._bus.request(alive, b"{}", {}, _LOOK_EVERY)).payload.decode(errors="replace")
         except NoResponders:
             logger().warning("replica_dead", replica=alive, requests=len(waiting))
             self._under_way.end(alive, waiting)
         except Unavailable:
             pass
+        else:
+            if lost := {limit: asked for limit, asked in waiting.items() if asked != connection}:
+                logger().warning("replica_reconnected", replica=alive, requests=len(lost))
+                self._under_way.end(alive, lost)
 
     async def forward(
         self,
@@ -112,7 +122,7 @@ class Upstream:
         within = min(until - time.monotonic(), self.patience(method))
         if within <= 0:
             raise Unavailable
-        headers = request_headers(user_id, session_id, new_trace(), within, self.epoch)
+        headers = request_headers(user_id, session_id, new_trace(), within, self.epoch, self._sender)
         if address:
             headers["address"] = address
         if account:
@@ -124,6 +134,9 @@ class Upstream:
                 return reply
             case "error":
                 raise Refused(orjson.loads(reply.payload))
+            case status if status == EXPIRED:
+                self._begin_anew(headers)
+                raise Unavailable
             case _:
                 raise Unavailable
 
@@ -140,11 +153,21 @@ class Upstream:
             )
             if instance is not None:
                 try:
-                    async with self._under_way.at(alive_at(method.service, instance)):
+                    connection = self._replicas.connection_of(instance)
+                    async with self._under_way.at(alive_at(method.service, instance), connection):
                         return await self._bus.request(subject_at(method.subject, instance), payload, headers, within)
                 except NoResponders:
                     self._replicas.lose(method.service, instance)
         return await self._bus.request(method.subject, payload, headers, within)
+
+    def _begin_anew(self, headers: Headers) -> None:
+        """Too late for a service, but here in time: our clock has stood still, as it does while a machine sleeps.
+
+        What services know of it is wrong then, and would be for long.
+        """
+        if headers["sent"].startswith(self._sender):
+            self._sender = secrets.token_hex(4)
+            logger().warning("clock_stood_still")
 
     def saw_epoch(self, epoch: str) -> None:
         """Takes note of the epoch a reply was made in; raises Unavailable for one that is past."""

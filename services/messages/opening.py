@@ -41,8 +41,7 @@ class Opening:
                 tell_opened(change, sight.direct, user_id, shown[user_id], change.head(sight.scope).rev)
             update_open(change, sight.direct, told)
             outcome = change.returns(outcome)
-        call.rests_on = None
-        return outcome
+        return call.appended(outcome)
 
 
 def tell_opened(change: Change, direct: Document, user_id: str, users: list[User], at: int) -> DirectChannel:

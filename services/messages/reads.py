@@ -88,9 +88,7 @@ class Reads:
             return Written(event, writes, state, 0, leaves={row: {**row.filter, "read_id": wanted.read_id}})
 
         append = Append(self_scope(call.user_id), write, requires=[sight.still_as_judged], reads=[row])
-        outcome = await self._journal.append(call.origin, append)
-        call.rests_on = None
-        return outcome
+        return call.appended(await self._journal.append(call.origin, append))
 
     async def _start(self, snapshot: Snapshot, call: Call, sight: Sight) -> int:
         if isinstance(sight, DirectSight):

@@ -45,9 +45,7 @@ class Writing:
     ) -> R:
         requires = [sight.still_as_judged]
         append = Append(sight.scope, write, requires=requires, perm_rev=sight.perm_rev, reads=reads)
-        outcome = await self._journal.append(call.origin, append)
-        call.rests_on = None
-        return outcome
+        return call.appended(await self._journal.append(call.origin, append))
 
 
 def message_lookup(channel_id: str, message_id: int) -> Lookup:

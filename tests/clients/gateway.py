@@ -81,7 +81,8 @@ class Gateway:
         if self.turned_away == len(self.turns_away):
             return None
         response = connection.respond(503, "Come again.")
-        response.headers["Retry-After"] = self.turns_away[self.turned_away]
+        for said in self.turns_away[self.turned_away].split():
+            response.headers["Retry-After"] = said
         self.turned_away += 1
         return response
 

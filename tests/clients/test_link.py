@@ -134,6 +134,7 @@ TURNS_AWAY = [
     (["30"], ["1"], 1.0, "second"),
     (["1", "1"], ["30"], 2.0, "first"),
     (["soon"], ["-1"], 0.0, "first"),
+    (["1 0"], ["30"], 1.0, "first"),
 ]
 
 
@@ -150,6 +151,17 @@ async def test_who_is_turned_away_comes_when_the_first_node_takes_it(
         assert after <= asyncio.get_running_loop().time() - began < after + 1
         assert client.state.url == {"first": first.url, "second": second.url}[where]
         assert (first.turned_away, second.turned_away) == (len(first_says), len(second_says))
+
+
+async def test_who_is_turned_away_does_not_wait_longer_for_another_that_is_dead(unused_tcp_port: int) -> None:
+    nobody = f"ws://127.0.0.1:{unused_tcp_port}/ws"
+    async with Gateway() as first, Client([first.url, nobody]) as client:
+        first.turns_away = ["1"]
+        began = asyncio.get_running_loop().time()
+        await client.start("t")
+        await reaches(client, Phase.ONLINE)
+        assert 1.0 <= asyncio.get_running_loop().time() - began < 2.0
+        assert first.turned_away == 1
 
 
 async def test_it_leaves_a_draining_node_when_it_is_told_to() -> None:

@@ -49,3 +49,14 @@ def test_who_is_silent_or_leaves_is_forgotten() -> None:
     replicas.hear("guilds", "-a", 4.0)
     assert replicas.living("guilds", 4.0) == []
     assert replicas.living("messages", 1.0) == ["a"]
+
+
+def test_it_is_known_over_which_connection_each_hears() -> None:
+    replicas = Replicas()
+    for words in ("a 0", "b 4", "a 1", "c"):
+        replicas.hear("guilds", words, 0.0)
+    assert replicas.living("guilds", 0.0) == ["a", "b", "c"]
+    assert [replicas.connection_of(each) for each in ("a", "b", "c", "d")] == ["1", "4", "", ""]
+    replicas.hear("guilds", "-a", 0.0)
+    assert replicas.living("guilds", 10.0) == []
+    assert [replicas.connection_of(each) for each in ("a", "b")] == ["", ""]

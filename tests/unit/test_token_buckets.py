@@ -58,10 +58,11 @@ def test_those_used_last_are_remembered() -> None:
 
 
 def test_who_is_told_to_come_again_is_told_another_time_than_the_others() -> None:
-    """As many a second as tokens come back, and nobody later than the longest that is promised."""
+    """As many a second as tokens come back; those for whom that is too long are spread over all of it."""
     bucket = Bucket(Rate(burst=10, per_second=5), now=0)
     bucket.take(10, 0)
     assert [round(bucket.turn(1, 0), 6) for _ in range(4)] == [0.2, 0.4, 0.6, 0.8]
-    assert [round(bucket.turn(1, 0, slower=5), 6) for _ in range(2)] == [1.8, 2.8]
-    assert max(bucket.turn(1, 0) for _ in range(1000)) == LONGEST_TURN
+    others = [bucket.turn(1, 0) for _ in range(1000)][int(LONGEST_TURN * 5) :]
+    assert max(others) <= LONGEST_TURN
+    assert len({round(each) for each in others}) > LONGEST_TURN / 2
     assert round(bucket.turn(1, 100), 6) == 0.2

@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 
 
 async def ask(under_way: UnderWay, instance: str, answer: asyncio.Future[str]) -> str:
-    async with under_way.at(instance):
+    async with under_way.at(instance, "0"):
         return await answer
 
 

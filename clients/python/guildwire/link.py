@@ -113,8 +113,6 @@ class Link:
         except Unauthenticated as error:
             raise LoggedOut(error.message) from error
         except (Disconnected, Refused) as error:
-            if isinstance(error, TurnedAway):
-                self._closed_until[self.url] = loop.time() + min(error.retry_after, LONGEST_NOTICE)
             self._backoff_after(connection, lasted=False)
             return str(error)
         finally:
@@ -212,24 +210,29 @@ class Link:
     async def _wait(self, why: str) -> None:
         if self._leave_at is not None:
             delay = max(self._leave_at - asyncio.get_running_loop().time(), 0)
-        elif opens_in := self._to_the_first_that_opens():
-            delay = opens_in + random.uniform(0, self._backoff.first)  # noqa: S311 - spreads load
         else:
-            delay = self._backoff.next()
+            delay = self._until_one_is_open(self._backoff.next())
         retry_at = datetime.now(UTC) + timedelta(seconds=delay)
         self._status.enter(Phase.OFFLINE, url=self.url, why=why, retry_at=retry_at)
         self._hurry.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._hurry.wait()
-
-    def _to_the_first_that_opens(self) -> float:
-        """Chooses the node that takes us first; the seconds until then are 0 where none of them has said so."""
-        now, nodes = asyncio.get_running_loop().time(), len(self._urls)
-        closed = [self._closed_until.get(self._urls[(self._at + step) % nodes], now) - now for step in range(nodes)]
-        waits = [max(each, 0) for each in closed]
+        waits = self._waits()
         self._at += waits.index(min(waits))
-        return min(waits)
+
+    def _until_one_is_open(self, backoff: float) -> float:
+        """Nodes that have turned us away are not asked before they said; else at most until one of them opens again."""
+        waits = self._waits()
+        if all(waits):
+            return min(waits) + backoff
+        return min([backoff, *(wait for wait in waits if wait)])
+
+    def _waits(self) -> list[float]:
+        """Seconds until each node may take us, the next first."""
+        now, nodes = asyncio.get_running_loop().time(), len(self._urls)
+        urls = (self._urls[(self._at + step) % nodes] for step in range(nodes))
+        return [max(self._closed_until.get(url, now) - now, 0) for url in urls]
 
     def hurry(self) -> None:
         """Ends the wait for the next try."""
@@ -268,7 +271,14 @@ class Link:
                 return
 
     async def _connect(self, url: str) -> Connection:
-        return await self._open(url, self._on_event, self._on_reply, lambda: self._cache.reads.news)
+        try:
+            connection = await self._open(url, self._on_event, self._on_reply, lambda: self._cache.reads.news)
+        except TurnedAway as error:
+            patience = min(error.retry_after, LONGEST_NOTICE)
+            self._closed_until[url] = asyncio.get_running_loop().time() + patience
+            raise
+        self._closed_until.pop(url, None)
+        return connection
 
     # What comes.
 

@@ -167,8 +167,10 @@ class Connection:
 
 def _retry_after(error: Exception) -> float:
     """Seconds that whoever refused the upgrade asks to wait; 0 where nobody says so."""
-    said = error.response.headers.get("Retry-After", "") if isinstance(error, InvalidStatus) else ""
-    return float(said) if said.isdecimal() and said.isascii() and len(said) < len("10000") else 0.0
+    # A proxy may have added one of its own.
+    said = error.response.headers.get_all("Retry-After") if isinstance(error, InvalidStatus) else []
+    seconds = [int(each) for each in said if each.isascii() and each.isdecimal() and len(each) < len("10000")]
+    return max(seconds, default=0)
 
 
 def _obstacle(error: Exception) -> str:
