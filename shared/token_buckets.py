@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shared.errors import RateLimited
 from shared.telemetry import REFUSED
 
-LONGEST_TURN = 15.0
+LONGEST_TURN = 60.0
 
 
 @dataclass(frozen=True, slots=True)

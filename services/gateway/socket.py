@@ -24,9 +24,6 @@ _FRAME_LIMIT = 64 << 10
 _NOT_AUTHENTICATED = 4003
 _BINARY = 1003
 _CLOSE_PATIENCE = 10.0
-_AWHILE = 2
-"""Seconds before which nobody who is turned away needs to come again."""
-
 _FAREWELL = 3.0
 """How long a client may take to answer a close."""
 
@@ -105,8 +102,9 @@ class Sockets:
 
 
 def _takes_no_more(wait: float = 0) -> web.Response:
-    seconds = max(math.ceil(wait), _AWHILE)
-    return web.Response(status=503, headers={"Retry-After": str(seconds)}, text="This node takes no more sockets.\n")
+    """Who is told a time shall come again then; else it is time to look for another node."""
+    headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
+    return web.Response(status=503, headers=headers, text="This node takes no more sockets.\n")
 
 
 class Socket:

@@ -95,7 +95,7 @@ async def test_each_is_told_its_own_time_and_closed_then(people: People, launch:
     told = [await going.told(client) for client in clients]
     assert await going.readiness() == [503, 503]
     refused = await going.get("/ws")
-    assert (refused.status, int(refused.headers["Retry-After"]) > 0) == (503, True)
+    assert (refused.status, "Retry-After" in refused.headers) == (503, False), "it is time to look for another"
     # Who is still there is served as ever.
     last = max(range(9), key=lambda number: told[number].params["after_ms"])
     said = await first.call("add_message", **here, content="still here?")

@@ -38,6 +38,7 @@ async def scarce(tmp_path_factory: pytest.TempPathFactory, mongod: Mongod) -> As
     """So little comes back that a slow machine gets no more than a quick one."""
     env = {
         "gateway": {"LIMITS": "on", "RATE_PER_SECOND": "0.1", "HANDSHAKE_RATE": str(HANDSHAKES)},
+        "gateway-0": {"HANDSHAKE_RATE_PER_ADDRESS": str(100 * HANDSHAKES)},
         "gateway-1": {
             "HANDSHAKE_RATE_PER_ADDRESS": str(FROM_ONE),
             "IMAGE_RATE_PER_ADDRESS": str(IMAGES / 10),
@@ -119,8 +120,7 @@ async def test_a_storm_of_handshakes_is_spread(scarce: System) -> None:
     found = await knocks(scarce, 0)(10 * HANDSHAKES, "192.0.2.40")
     told = Counter(int(after) for status, after in found if status == 503 and after)
     assert told.total() + found.count((101, None)) == len(found)
-    assert min(told) == 2
-    assert max(number for seconds, number in told.items() if seconds > 2) <= HANDSHAKES + 1
+    assert max(told.values()) <= HANDSHAKES + 1
     assert HANDSHAKES <= found.count((101, None)) < 5 * HANDSHAKES
     await asyncio.sleep(0.5)
     async with await Client.connect(scarce.url()) as client:

@@ -53,8 +53,8 @@ class Link:
         self._status = status
         self._focus = focus
         self._backoff = Backoff(places=len(self._urls))
-        self._closed_until: dict[str, float] = {}
-        """When a node said that it may take us, by its URL."""
+        self._told_to_wait = 0.0
+        """By the node that turned us away."""
         self._leave_at: float | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._next: Connection | None = None
@@ -112,6 +112,11 @@ class Link:
             await connection.closed()
         except Unauthenticated as error:
             raise LoggedOut(error.message) from error
+        except TurnedAway as error:
+            # No sooner, and at no other node: where everybody has lost their sockets, all nodes are stormed. Each that
+            # is told a time is expected at that time, and would take the place of another elsewhere.
+            self._told_to_wait = min(error.retry_after, LONGEST_NOTICE)
+            return str(error)
         except (Disconnected, Refused) as error:
             self._backoff_after(connection, lasted=False)
             return str(error)
@@ -211,28 +216,14 @@ class Link:
         if self._leave_at is not None:
             delay = max(self._leave_at - asyncio.get_running_loop().time(), 0)
         else:
-            delay = self._until_one_is_open(self._backoff.next())
+            delay = self._told_to_wait + self._backoff.next()
+            self._told_to_wait = 0.0
         retry_at = datetime.now(UTC) + timedelta(seconds=delay)
         self._status.enter(Phase.OFFLINE, url=self.url, why=why, retry_at=retry_at)
         self._hurry.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._hurry.wait()
-        waits = self._waits()
-        self._at += waits.index(min(waits))
-
-    def _until_one_is_open(self, backoff: float) -> float:
-        """Nodes that have turned us away are not asked before they said; else at most until one of them opens again."""
-        waits = self._waits()
-        if all(waits):
-            return min(waits) + backoff
-        return min([backoff, *(wait for wait in waits if wait)])
-
-    def _waits(self) -> list[float]:
-        """Seconds until each node may take us, the next first."""
-        now, nodes = asyncio.get_running_loop().time(), len(self._urls)
-        urls = (self._urls[(self._at + step) % nodes] for step in range(nodes))
-        return [max(self._closed_until.get(url, now) - now, 0) for url in urls]
 
     def hurry(self) -> None:
         """Ends the wait for the next try."""
@@ -271,14 +262,7 @@ class Link:
                 return
 
     async def _connect(self, url: str) -> Connection:
-        try:
-            connection = await self._open(url, self._on_event, self._on_reply, lambda: self._cache.reads.news)
-        except TurnedAway as error:
-            patience = min(error.retry_after, LONGEST_NOTICE)
-            self._closed_until[url] = asyncio.get_running_loop().time() + patience
-            raise
-        self._closed_until.pop(url, None)
-        return connection
+        return await self._open(url, self._on_event, self._on_reply, lambda: self._cache.reads.news)
 
     # What comes.
 
