@@ -13,7 +13,7 @@ FIGURES = Path(__file__).resolve().parent / "reliability.json"
 INTRODUCTION = """\
 # What happens when things break
 
-Each row is a fault, done to a running system under traffic, all of it real processes on one machine. Rows 1 to 6, 12 to
+Each row is a fault, done to a running system under traffic, all of it real processes on one machine. Rows 1 to 6, 13,
 14 and 18 are done to a whole installation: three gateways, two replicas of each service, a MongoDB replica set of three
 and a NATS cluster of three with a user for each part, and TCP fault proxies between them. In the others one mongod and
 one nats-server serve, so that the load is the clients'. The figures were written by `make test-faults`, which fails and
@@ -88,7 +88,7 @@ ROWS = {
         "refused, no 5000, no token or password in any log line",
     ),
     17: Row(
-        "disk full; the clock of all parts jumps ± 1 h; MongoDB restored to yesterday with and without a new `epoch`",
+        "disk full; the clock of all parts, or of some, jumps ± 1 h; MongoDB restored to yesterday with and without a new `epoch`",
         "refused cleanly; order kept; caches dropped; without one: the process stops and says why",
     ),
     18: Row(
