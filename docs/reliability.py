@@ -88,8 +88,8 @@ ROWS = {
         "refused, no 5000, no token or password in any log line",
     ),
     17: Row(
-        "disk full; the clock of all parts, or of some, jumps ± 1 h; MongoDB restored to yesterday with and without a new"
-        " `epoch`",
+        "disk full; the clock of all parts, or of some, jumps ± 1 h; MongoDB restored to yesterday with and"
+        " without a new `epoch`",
         "refused cleanly; order kept; caches dropped; without one: the process stops and says why",
     ),
     18: Row(
