@@ -1,4 +1,4 @@
-"""NATS, and the only module that knows its client: request/reply between parts, and the hints of the journal.
+"""NATS, and with `nats_client` all that knows its library: request/reply between parts, and the hints of the journal.
 
 A hint may be lost, doubled or reordered, and everything above is built for that. A request is sent once: no
 responders and a closed connection fail at once, and after a time-out the outcome is unknown. nats-server is told by
@@ -19,11 +19,11 @@ from typing import Any
 import nats
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.errors import GuildwireError, Misconfigured, Unavailable
+from shared.nats_client import NatsClient, PlainText
 from shared.nats_creds import Creds
 from shared.places import ON_ACCOUNT_OF, Places
 from shared.settings import Settings
@@ -80,26 +80,6 @@ def inbox_of(part: str) -> str:
     return f"{_INBOX}{part}"
 
 
-class _PlainText(nats.errors.Error):
-    """The server speaks no TLS, where it must."""
-
-
-class _Client(Client):
-    """nats-py speaks TLS where the server offers it. Where it must, this one sends nothing before."""
-
-    must_be_encrypted = False
-
-    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        if self.must_be_encrypted and initial_connection and not info.get("tls_required"):
-            raise _PlainText("the server does not speak TLS")
-        await super()._process_info(info, initial_connection)
-
-    def forget_unsent(self) -> None:
-        """It would send it over the next connection, where nobody may answer or waits for what was this one's."""
-        self._pending = []
-        self._pending_data_size = 0
-
-
 class Bus:
     """One NATS connection of a `part`: the gateway or a service.
 
@@ -109,7 +89,7 @@ class Bus:
     def __init__(self, settings: Settings, part: str) -> None:
         self._settings = settings
         self._part = part
-        self._client = _Client()
+        self._client = NatsClient()
         self._begun = False
         self._connections = 0
         """That have ended."""
@@ -399,7 +379,7 @@ def _hopeless(error: Exception) -> str:
     """What to do about an error that doesn't go away by itself; nothing for any other."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "NATS's certificate was not signed by NATS_CA_FILE for the host in NATS_URL: correct either"
-    if isinstance(error, _PlainText):
+    if isinstance(error, PlainText):
         return "NATS does not speak TLS, which NATS_CA_FILE or tls:// in NATS_URL asks for: turn both on, or neither"
     if _WRONG_PASSWORD in str(error).lower():
         return "NATS refuses the credentials in NATS_URL or NATS_CREDS_FILE: correct them, or make that user"
