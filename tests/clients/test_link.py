@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import socket
+from collections.abc import Awaitable, Callable
 
 import pytest
 from guildwire import Client, Disconnected, LoggedOut, Phase, RateLimited, Unavailable
@@ -131,14 +132,29 @@ async def test_what_this_client_did_wrong_does_not_drive_it_to_another_node(code
 TURNS_AWAY = [(["1"], 1.0), (["1", "1"], 2.0), (["1 0"], 1.0)]
 
 
+async def comes_back(client: Client) -> None:
+    await client.start("t")
+    await reaches(client, Phase.ONLINE)
+
+
+async def logs_in(client: Client) -> None:
+    await client.login("ann", "correct horse")
+
+
+@pytest.mark.parametrize("comes", [comes_back, logs_in])
 @pytest.mark.parametrize(("says", "after"), TURNS_AWAY)
-async def test_who_is_turned_away_comes_when_it_is_told_to(says: list[str], after: float) -> None:
+async def test_who_is_turned_away_comes_when_it_is_told_to(
+    says: list[str], after: float, comes: Callable[[Client], Awaitable[None]]
+) -> None:
     """To the same node, that expects it then; a proxy may have said something as well."""
-    async with Gateway() as first, Gateway() as second, Client([first.url, second.url]) as client:
+
+    async def let_in(_session: Session, _params: Json) -> Json:
+        return {"token": "t", "user": user()}
+
+    async with Gateway(login=let_in) as first, Gateway() as second, Client([first.url, second.url]) as client:
         first.turns_away = says
         began = asyncio.get_running_loop().time()
-        await client.start("t")
-        await reaches(client, Phase.ONLINE)
+        await comes(client)
         assert after <= asyncio.get_running_loop().time() - began < after + 1
         assert client.state.url == first.url
         assert (first.turned_away, second.sessions) == (len(says), [])

@@ -13,7 +13,7 @@ from guildwire import images
 from guildwire.backoff import Backoff
 from guildwire.cache.cache import Cache
 from guildwire.changes import Change, Changes
-from guildwire.errors import Disconnected, LoggedOut, RateLimited, Unavailable
+from guildwire.errors import Disconnected, LoggedOut, RateLimited, TurnedAway, Unavailable
 from guildwire.link import Link
 from guildwire.loading import Loading
 from guildwire.methods import NONCES
@@ -95,6 +95,8 @@ class Client(Loading):
         while True:
             try:
                 return await Connection.open(self._link.url)
+            except TurnedAway as error:
+                await _pause(error.retry_after + backoff.next(), deadline, error)
             except Disconnected as error:
                 self._link.next_url()
                 await _pause(backoff.next(), deadline, error)
