@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from services.gateway.addresses import Addresses
+from services.gateway.admission import Admission
 from services.gateway.dispatch import Parts
 from services.gateway.doorstep import Doorstep
 from services.gateway.drain import Drain
@@ -45,18 +46,12 @@ class Gateway:
         self._lease = Lease(upstream, settings)
         limits, addresses = Limits(settings), Addresses(settings.trusted_proxies)
         tokens = Tokens(upstream, limits)
+        admission = Admission(settings.authentications)
         entrance = Entrance(
-            upstream,
-            self._interest,
-            self._visibility,
-            users,
-            self._sessions,
-            self._lease,
-            tokens,
-            settings.authentications,
+            upstream, self._interest, self._visibility, users, self._sessions, self._lease, tokens, admission
         )
         parts = Parts(settings, upstream, self._interest, users, entrance, limits)
-        self._sockets = Sockets(parts, self._visibility, addresses)
+        self._sockets = Sockets(parts, self._visibility, addresses, admission)
         self._images = Images(upstream, settings, limits, tokens, addresses)
         upstream.on_new_epoch = self._sockets.end_all
         self._upstream = upstream

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from services.gateway.admission import Admission
 from services.gateway.connection import Connection
 from services.gateway.heard_users import HeardUsers
 from services.gateway.interest import Interest
@@ -29,12 +30,6 @@ from shared.scopes import Scope, self_scope, server_scope
 _ASKED_AT_MOST = 5
 """Times that memberships are read for one connection, while servers go on faster than they can be read."""
 
-_HOLDS_A_PLACE = 1.0
-"""Seconds, several times what it takes where all goes well."""
-
-_WORTH_BEGINNING = 1.0
-"""Seconds that must be left: else all of it would be asked for in vain."""
-
 _KEPT_UP_WITHIN = 1.0
 _RESUME_WITHIN = 60.0
 """Seconds in which a client with a large cache may send the rest of it and be told what it missed of that too."""
@@ -50,7 +45,7 @@ class Entrance:
         sessions: Sessions,
         lease: Lease,
         tokens: Tokens,
-        at_once: int,
+        admission: Admission,
     ) -> None:
         self._upstream = upstream
         self._interest = interest
@@ -60,56 +55,23 @@ class Entrance:
         self._lease = lease
         self._tokens = tokens
         self._resumption = Resumption(upstream, interest, visibility)
-        self._at_once = at_once
-        self._room = asyncio.Semaphore(at_once)
-        self._coming = 0
-
-    @property
-    def crowded(self) -> bool:
-        """As many wait as are let in at once. Whoever came now would only make them all come too late."""
-        return self._coming >= 2 * self._at_once
+        self._admission = admission
 
     async def authenticate(
         self, connection: Connection, params: Authenticate, until: float, address: str = ""
     ) -> Authenticated:
-        """Raises what presence refuses with, RateLimited, Conflict or Unavailable; then nothing is attached."""
+        """Raises what presence refuses with, RateLimited, Conflict or Unavailable; then nothing is attached.
+
+        One after the other, for one connection.
+        """
         if connection.user_id:
             raise Conflict("This connection is authenticated already.")
-        async with _in_time(until), self._place(until):
+        async with _in_time(until), self._admission.place(until):
             return await self._authenticate(connection, params, until, address)
-
-    @asynccontextmanager
-    async def _place(self, until: float) -> AsyncIterator[None]:
-        """Of those who come in at once. Who takes long goes on without it: what they wait for, others may not need."""
-        self._coming += 1
-        given_up = False
-
-        def give_up() -> None:
-            nonlocal given_up
-            if not given_up:
-                given_up = True
-                self._coming -= 1
-                self._room.release()
-
-        try:
-            await self._room.acquire()
-        except BaseException:
-            self._coming -= 1
-            raise
-        late = asyncio.get_running_loop().call_later(_HOLDS_A_PLACE, give_up)
-        try:
-            if until - time.monotonic() < _WORTH_BEGINNING:
-                raise Unavailable
-            yield
-        finally:
-            late.cancel()
-            give_up()
 
     async def _authenticate(
         self, connection: Connection, params: Authenticate, until: float, address: str
     ) -> Authenticated:
-        if connection.user_id:
-            raise Conflict("This connection is authenticated already.")
         identity = await self._tokens.owner(params.token, address, until)
         connection.user_id, connection.session_id = identity.user.id, identity.session_id
         self._sessions.add(connection)

@@ -8,7 +8,7 @@ is refused is told when to ask again; who goes on regardless is cut off.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from services.gateway.jsonrpc import Incoming
@@ -25,8 +25,6 @@ _REMEMBERED = 100_000
 _REFUSALS = Rate(burst=1000, per_second=20)
 """Of one connection: what a client may have sent before it read the first refusal, and more."""
 _LONGEST_WAIT = 30.0
-_SLOWER = 4
-"""Times: so many fewer a second than a gateway accepts will come in while the services can't follow."""
 
 _BY_ADDRESS = {LOGIN, REGISTER}
 
@@ -40,7 +38,6 @@ class Limits:
         self._users = Buckets(self._rate, _REMEMBERED)
         self._addresses = Buckets(self._rate, _REMEMBERED)
         self._handshakes = Bucket(_of_handshakes(settings.handshake_rate), time.monotonic())
-        self._crowd = Bucket(_of_handshakes(settings.handshake_rate / _SLOWER), time.monotonic())
         of_one = _of_handshakes(settings.handshake_rate_per_address)
         self._handshakes_from = Buckets(of_one, _REMEMBERED)
         self._tokens_from = Buckets(of_one, _REMEMBERED)
@@ -50,24 +47,24 @@ class Limits:
     def connection(self, address: str) -> ConnectionLimits:
         return ConnectionLimits(self, self._rate, address)
 
-    def wait_for_handshake(self, address: str, *, crowded: bool = False) -> float:
+    def wait_for_handshake(self, address: str, crowd: Callable[[], float]) -> float:
         """Seconds until one more socket may come from there; 0: now. A storm would slow down those that are here.
 
-        Those refused together are told another time each, or they would all come again at the same one.
+        `crowd` says how long for those who come in to make room. Those refused together are told another time each,
+        or they would all come again at the same one. An address pays for each try, or it could use up all times.
         """
         if not self.on:
             return 0
         now = time.monotonic()
         of_address = self._handshakes_from.of(address, now)
-        if not of_address.wait(1, now):
-            of_address.take(1, now)
-            if not crowded and not self.spend([self._handshakes], 1):
-                return 0
-            exhausted = self._crowd if crowded else self._handshakes
+        if of_address.wait(1, now):
+            wait = of_address.turn(1, now)
         else:
-            exhausted = of_address
-        REFUSED.labels(why="handshake").inc()
-        return exhausted.turn(1, now)
+            of_address.take(1, now)
+            wait = crowd() or (self.spend([self._handshakes], 1) and self._handshakes.turn(1, now))
+        if wait:
+            REFUSED.labels(why="handshake").inc()
+        return wait
 
     @contextmanager
     def showing_token(self, address: str) -> Iterator[None]:

@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 
 from services.gateway import frames
 from services.gateway.addresses import Addresses
+from services.gateway.admission import Admission
 from services.gateway.connection import Connection
 from services.gateway.dispatch import Dispatcher, Parts
 from services.gateway.interest import GOING_AWAY
@@ -31,9 +32,10 @@ _FAREWELL = 3.0
 class Sockets:
     """All open sockets of this gateway."""
 
-    def __init__(self, parts: Parts, visibility: Visibility, addresses: Addresses) -> None:
+    def __init__(self, parts: Parts, visibility: Visibility, addresses: Addresses, admission: Admission) -> None:
         self._parts = parts
         self._addresses = addresses
+        self._admission = admission
         self._visibility = visibility
         self._open: set[Socket] = set()
         self._accepting = True
@@ -52,8 +54,7 @@ class Sockets:
         )
         address = self._addresses.of(request)
         # Only who can be let in pays; `prepare` tells the others what their request lacks.
-        crowded = self._parts.entrance.crowded
-        if ws.can_prepare(request) and (wait := self._parts.limits.wait_for_handshake(address, crowded=crowded)):
+        if ws.can_prepare(request) and (wait := self._parts.limits.wait_for_handshake(address, self._admission.wait)):
             return _takes_no_more(wait)
         await ws.prepare(request)
         transport = request.transport

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from services.gateway.admission import Admission
 from services.gateway.connection import Connection
 from services.gateway.entrance import Entrance
 from services.gateway.heard_users import HeardUsers
@@ -132,7 +133,10 @@ class Gateway:
         self._lease = Lease(upstream, settings)
         sessions = Sessions(bus, upstream, settings.digest_interval)
         tokens = Tokens(upstream, Limits(settings))
-        self.entrance = Entrance(upstream, self._interest, visibility, users, sessions, self._lease, tokens, AT_ONCE)
+        self.admission = Admission(AT_ONCE)
+        self.entrance = Entrance(
+            upstream, self._interest, visibility, users, sessions, self._lease, tokens, self.admission
+        )
 
     async def comes(
         self, user_id: str, resume: dict[str, int] | None = None, *, unread: int = 0

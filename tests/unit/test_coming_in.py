@@ -17,7 +17,6 @@ from shared.journal.entry import Entry
 from shared.protocol.account import Authenticate, Resume
 from shared.protocol.internal import BareChannel, ChannelView, Membership, Memberships, ServerView
 from shared.scopes import channel_scope, self_scope, server_scope, user_scope
-from tests.rig import eventually
 from tests.unit.services_by_hand import AT_ONCE, OUTBOX, PATIENCE, TURNS, Gateway, Services
 
 ANN = "a" * 24
@@ -189,32 +188,16 @@ async def test_no_more_come_in_at_once_than_the_services_are_asked_about(service
     services.answers.clear()
     coming: list[asyncio.Task[Any]] = []
     for _ in range(2 * AT_ONCE):
-        assert not gateway.entrance.crowded
+        assert not gateway.admission.wait()
         coming.append(asyncio.create_task(gateway.comes(ANN)))
         for _ in range(TURNS):
             await asyncio.sleep(0)
-    assert gateway.entrance.crowded
+    assert gateway.admission.wait()
     assert len(services.asked) == AT_ONCE
     services.answers.set()
     await asyncio.gather(*coming)
     assert len(services.asked) == 2 * AT_ONCE
-    assert not gateway.entrance.crowded
-
-
-async def test_who_takes_long_does_not_keep_others_out(
-    services: Services, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server whose view can't be had is waited for by who is in it, not by everybody."""
-    monkeypatch.setattr(entrance, "_HOLDS_A_PLACE", 0.02)
-    services.answers.clear()
-    coming = [asyncio.create_task(gateway.comes(ANN)) for _ in range(3 * AT_ONCE)]
-    await eventually(lambda: len(services.asked) == len(coming), "all are asked about")
-    assert not gateway.entrance.crowded
-    services.answers.set()
-    await asyncio.gather(*coming)
-    later = [asyncio.create_task(gateway.comes(ANN)) for _ in range(AT_ONCE)]
-    await asyncio.gather(*later)
-    assert not gateway.entrance.crowded
+    assert not gateway.admission.wait()
 
 
 async def test_what_can_no_longer_be_in_time_is_not_begun(services: Services, gateway: Gateway) -> None:

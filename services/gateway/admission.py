@@ -1,0 +1,85 @@
+"""How many come in at once, and when those for whom there is no room shall come again. No I/O.
+
+How many the services can take back in a second nobody knows beforehand. At a rate that is too high for them all they
+are asked would be answered too late, and asked again. Here who comes in makes room for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.errors import Unavailable
+from shared.token_buckets import Turns
+
+_HOLDS_A_PLACE = 1.0
+"""Seconds, several times what it takes where all goes well."""
+
+_WORTH_BEGINNING = 1.0
+"""Seconds that must be left: else all of it would be asked for in vain."""
+
+
+class Admission:
+    """`at_once` come in side by side, and as many more may wait for a place."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._places = asyncio.Semaphore(at_once)
+        self._coming = 0
+        self._apart = _HOLDS_A_PLACE / at_once
+        """Seconds between two places that became free lately, of times when all were taken."""
+        self._freed = time.monotonic()
+        self._turns = Turns()
+
+    def wait(self) -> float:
+        """Seconds after which one more may come, another time for each; 0: now.
+
+        Whoever comes while as many wait as come in at once would only make them all come too late.
+        """
+        if self._coming < 2 * self._at_once:
+            return 0
+        return self._turns.next(self._apart, time.monotonic())
+
+    @asynccontextmanager
+    async def place(self, until: float) -> AsyncIterator[None]:
+        """Around the coming in, which shall be through by `until`, on the monotonic clock; raises Unavailable.
+
+        Who takes long goes on without a place: what they wait for, others may not need.
+        """
+        self._coming += 1
+        try:
+            await self._taken()
+        except BaseException:
+            self._coming -= 1
+            raise
+        held = True
+
+        def free() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._coming -= 1
+                self._free()
+
+        late = asyncio.get_running_loop().call_later(_HOLDS_A_PLACE, free)
+        try:
+            if until - time.monotonic() < _WORTH_BEGINNING:
+                raise Unavailable
+            yield
+        finally:
+            late.cancel()
+            free()
+
+    async def _taken(self) -> None:
+        if not self._places.locked():
+            self._freed = time.monotonic()
+        await self._places.acquire()
+
+    def _free(self) -> None:
+        if self._places.locked():
+            now = time.monotonic()
+            self._apart += (now - self._freed - self._apart) / self._at_once
+            self._freed = now
+        self._places.release()
