@@ -50,7 +50,7 @@ class Admission:
         """
         self._coming += 1
         try:
-            await self._taken()
+            await self._take(until)
         except BaseException:
             self._coming -= 1
             raise
@@ -65,17 +65,18 @@ class Admission:
 
         late = asyncio.get_running_loop().call_later(_HOLDS_A_PLACE, free)
         try:
-            if until - time.monotonic() < _WORTH_BEGINNING:
-                raise Unavailable
             yield
         finally:
             late.cancel()
             free()
 
-    async def _taken(self) -> None:
+    async def _take(self, until: float) -> None:
         if not self._places.locked():
             self._freed = time.monotonic()
         await self._places.acquire()
+        if until - time.monotonic() < _WORTH_BEGINNING:
+            self._places.release()
+            raise Unavailable
 
     def _free(self) -> None:
         if self._places.locked():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -25,8 +26,8 @@ class Lobby:
         self._leave = asyncio.Semaphore(0)
         self._coming: list[asyncio.Task[None]] = []
 
-    async def come(self, amount: int) -> None:
-        self._coming += [asyncio.create_task(self._stay()) for _ in range(amount)]
+    async def come(self, amount: int, until: float = math.inf) -> None:
+        self._coming += [asyncio.create_task(self._stay(until)) for _ in range(amount)]
         await self._settle()
 
     async def leaves(self) -> None:
@@ -38,13 +39,14 @@ class Lobby:
             task.cancel()
         await asyncio.gather(*self._coming, return_exceptions=True)
 
-    async def _stay(self) -> None:
-        async with self.admission.place(math.inf):
-            self.inside += 1
-            try:
-                await self._leave.acquire()
-            finally:
-                self.inside -= 1
+    async def _stay(self, until: float) -> None:
+        with suppress(Unavailable):
+            async with self.admission.place(until):
+                self.inside += 1
+                try:
+                    await self._leave.acquire()
+                finally:
+                    self.inside -= 1
 
     async def _settle(self) -> None:
         for _ in range(5):
@@ -80,7 +82,7 @@ async def test_who_takes_long_keeps_nobody_else_out(monkeypatch: pytest.MonkeyPa
 
 
 async def test_who_is_told_to_come_again_is_told_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each another time, as far apart as places became free lately: not while nobody waited for one."""
+    """As far apart as places became free lately, while all were taken: not by those who came too late to use one."""
     now = 1000.0
     monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now))
     lobby = Lobby()
@@ -89,6 +91,7 @@ async def test_who_is_told_to_come_again_is_told_when_there_is_room(monkeypatch:
         now += 0.1
         await lobby.leaves()
         await lobby.come(1)
+        await lobby.come(1, until=now)
     for _ in range(2 * AT_ONCE):
         now += 0.1
         await lobby.leaves()
