@@ -22,42 +22,34 @@ class Rate:
     per_second: float
 
 
-class Turns:
-    """When those for whom there is nothing now shall come again: each at another time, LONGEST_TURN later at most."""
-
-    __slots__ = ("_last",)
-
-    def __init__(self) -> None:
-        self._last = -math.inf
-
-    def next(self, apart: float, now: float, soonest: float = 0) -> float:
-        """Seconds from now, `apart` after the one before; where that is too long, at any time."""
-        turn = max(now + max(soonest, apart), self._last + apart)
-        if turn > now + LONGEST_TURN:
-            return random.uniform(min(apart, LONGEST_TURN), LONGEST_TURN)  # noqa: S311 - spreads load
-        self._last = turn
-        return turn - now
-
-
 class Bucket:
     """Begins full. `now` is on one monotonic clock."""
 
-    __slots__ = ("_at", "_left", "_rate", "_turns")
+    __slots__ = ("_at", "_left", "_rate", "_turn")
 
     def __init__(self, rate: Rate, now: float) -> None:
         self._rate = rate
         self._left = rate.burst
         self._at = now
-        self._turns = Turns()
+        self._turn = now
 
     def wait(self, cost: float, now: float) -> float:
         """Seconds until so much is there, if nobody takes any meanwhile; 0 when it is there now."""
         self._refill(now)
         return max(min(cost, self._rate.burst) - self._left, 0) / self._rate.per_second
 
-    def turn(self, cost: float, now: float) -> float:
-        """Seconds after which to ask again, for each another time: as quick as tokens come back."""
-        return self._turns.next(cost / self._rate.per_second, now, self.wait(cost, now))
+    def turn(self, cost: float, now: float, apart: float = 0) -> float:
+        """Seconds after which to ask again: each of those who are told so is told another time, LONGEST_TURN at most.
+
+        As quick as tokens come back, or so many seconds `apart` where that is slower; where it is too long for all of
+        them, the others at any time.
+        """
+        apart = max(apart, cost / self._rate.per_second)
+        turn = max(now + max(self.wait(cost, now), apart), self._turn + apart)
+        if turn > now + LONGEST_TURN:
+            return random.uniform(min(apart, LONGEST_TURN), LONGEST_TURN)  # noqa: S311 - spreads load
+        self._turn = turn
+        return turn - now
 
     def take(self, cost: float, now: float) -> None:
         """To be called once there is nothing to wait for. A cost above the burst takes all there is."""

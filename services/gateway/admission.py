@@ -1,4 +1,4 @@
-"""How many come in at once, and when those for whom there is no room shall come again. No I/O.
+"""How many come in at once, and how quickly one makes room for the next. No I/O.
 
 How many the services can take back in a second nobody knows beforehand. At a rate that is too high for them all they
 are asked would be answered too late, and asked again. Here who comes in makes room for the next.
@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from shared.errors import Unavailable
-from shared.token_buckets import Turns
 
 _HOLDS_A_PLACE = 1.0
 """Seconds, several times what it takes where all goes well."""
@@ -31,16 +30,14 @@ class Admission:
         self._apart = _HOLDS_A_PLACE / at_once
         """Seconds between two places that became free lately, of times when all were taken."""
         self._freed = time.monotonic()
-        self._turns = Turns()
 
-    def wait(self) -> float:
-        """Seconds after which one more may come, another time for each; 0: now.
+    @property
+    def crowd(self) -> float:
+        """0 while one more may come; else how many seconds apart those who come shall be.
 
         Whoever comes while as many wait as come in at once would only make them all come too late.
         """
-        if self._coming < 2 * self._at_once:
-            return 0
-        return self._turns.next(self._apart, time.monotonic())
+        return self._apart if self._coming >= 2 * self._at_once else 0
 
     @asynccontextmanager
     async def place(self, until: float) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ is refused is told when to ask again; who goes on regardless is cut off.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.gateway.jsonrpc import Incoming
@@ -47,21 +47,21 @@ class Limits:
     def connection(self, address: str) -> ConnectionLimits:
         return ConnectionLimits(self, self._rate, address)
 
-    def wait_for_handshake(self, address: str, crowd: Callable[[], float]) -> float:
+    def wait_for_handshake(self, address: str, crowd: float = 0) -> float:
         """Seconds until one more socket may come from there; 0: now. A storm would slow down those that are here.
 
-        `crowd` says how long for those who come in to make room. Those refused together are told another time each,
-        or they would all come again at the same one. An address pays for each try, or it could use up all times.
+        In a `crowd` nobody may, and so many seconds apart those may who are told to come. They are told another time
+        each, or they would all come again at the same one. An address pays for each try, or it could use up all times.
         """
         if not self.on:
             return 0
         now = time.monotonic()
-        of_address = self._handshakes_from.of(address, now)
+        of_address, of_all = self._handshakes_from.of(address, now), self._handshakes
         if of_address.wait(1, now):
             wait = of_address.turn(1, now)
         else:
             of_address.take(1, now)
-            wait = crowd() or (self.spend([self._handshakes], 1) and self._handshakes.turn(1, now))
+            wait = of_all.turn(1, now, crowd) if crowd or self.spend([of_all], 1) else 0
         if wait:
             REFUSED.labels(why="handshake").inc()
         return wait

@@ -54,7 +54,7 @@ class Sockets:
         )
         address = self._addresses.of(request)
         # Only who can be let in pays; `prepare` tells the others what their request lacks.
-        if ws.can_prepare(request) and (wait := self._parts.limits.wait_for_handshake(address, self._admission.wait)):
+        if ws.can_prepare(request) and (wait := self._parts.limits.wait_for_handshake(address, self._admission.crowd)):
             return _takes_no_more(wait)
         await ws.prepare(request)
         transport = request.transport

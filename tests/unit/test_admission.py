@@ -56,12 +56,12 @@ class Lobby:
 async def test_who_leaves_and_who_gives_up_makes_room() -> None:
     lobby = Lobby()
     await lobby.come(2 * AT_ONCE)
-    assert (lobby.inside, lobby.admission.wait() > 0) == (AT_ONCE, True)
+    assert (lobby.inside, lobby.admission.crowd > 0) == (AT_ONCE, True)
     await lobby.leaves()
-    assert (lobby.inside, lobby.admission.wait()) == (AT_ONCE, 0)
+    assert (lobby.inside, lobby.admission.crowd) == (AT_ONCE, 0)
     for _ in range(3):
         await lobby.close()
-        assert not lobby.admission.wait()
+        assert not lobby.admission.crowd
         await lobby.come(2 * AT_ONCE)
         assert lobby.inside == AT_ONCE
     await lobby.close()
@@ -73,7 +73,7 @@ async def test_who_takes_long_keeps_nobody_else_out(monkeypatch: pytest.MonkeyPa
     lobby = Lobby()
     await lobby.come(3 * AT_ONCE)
     async with asyncio.timeout(5):
-        while lobby.inside < 3 * AT_ONCE or lobby.admission.wait():  # noqa: ASYNC110 - nothing tells
+        while lobby.inside < 3 * AT_ONCE or lobby.admission.crowd:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
     await lobby.close()
     await lobby.come(AT_ONCE + 1)
@@ -81,7 +81,7 @@ async def test_who_takes_long_keeps_nobody_else_out(monkeypatch: pytest.MonkeyPa
     await lobby.close()
 
 
-async def test_who_is_told_to_come_again_is_told_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crowd_is_told_how_quickly_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """As far apart as places became free lately, while all were taken: not by those who came too late to use one."""
     now = 1000.0
     monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now))
@@ -103,7 +103,7 @@ async def test_who_is_told_to_come_again_is_told_when_there_is_room(monkeypatch:
     now += 0.1
     await lobby.leaves()
     await lobby.come(1)
-    assert [round(lobby.admission.wait(), 2) for _ in range(3)] == [0.1, 0.2, 0.3]
+    assert round(lobby.admission.crowd, 3) == 0.1
     await lobby.close()
 
 

@@ -188,16 +188,16 @@ async def test_no_more_come_in_at_once_than_the_services_are_asked_about(service
     services.answers.clear()
     coming: list[asyncio.Task[Any]] = []
     for _ in range(2 * AT_ONCE):
-        assert not gateway.admission.wait()
+        assert not gateway.admission.crowd
         coming.append(asyncio.create_task(gateway.comes(ANN)))
         for _ in range(TURNS):
             await asyncio.sleep(0)
-    assert gateway.admission.wait()
+    assert gateway.admission.crowd
     assert len(services.asked) == AT_ONCE
     services.answers.set()
     await asyncio.gather(*coming)
     assert len(services.asked) == 2 * AT_ONCE
-    assert not gateway.admission.wait()
+    assert not gateway.admission.crowd
 
 
 async def test_what_can_no_longer_be_in_time_is_not_begun(services: Services, gateway: Gateway) -> None:

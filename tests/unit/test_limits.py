@@ -23,10 +23,6 @@ def shows(limits: Limits, address: str, failure: Exception | None) -> None:
             raise failure
 
 
-def no_crowd() -> float:
-    return 0
-
-
 def handshakes_refused() -> float:
     return REGISTRY.get_sample_value("guildwire_requests_refused_total", {"why": "handshake"}) or 0
 
@@ -65,21 +61,22 @@ def test_tokens_shown_side_by_side_are_no_more() -> None:
 def test_one_address_leaves_handshakes_to_the_others() -> None:
     limits = Limits(Settings(handshake_rate=OF_ONE, handshake_rate_per_address=OF_ONE / 4))
     before = handshakes_refused()
-    taken = sum(not limits.wait_for_handshake("192.0.2.1", no_crowd) for _ in range(10 * OF_ONE))
+    taken = sum(not limits.wait_for_handshake("192.0.2.1") for _ in range(10 * OF_ONE))
     assert OF_ONE / 2 <= taken < OF_ONE
     assert handshakes_refused() - before == 10 * OF_ONE - taken
-    assert all(not limits.wait_for_handshake("192.0.2.2", no_crowd) for _ in range(OF_ONE // 2))
+    assert all(not limits.wait_for_handshake("192.0.2.2") for _ in range(OF_ONE // 2))
 
 
 def test_all_addresses_together_come_to_an_end_as_well() -> None:
     limits = Limits(Settings(handshake_rate=OF_ONE, handshake_rate_per_address=OF_ONE / 4))
-    taken = sum(not limits.wait_for_handshake(f"192.0.2.{each}", no_crowd) for each in range(10 * OF_ONE))
+    taken = sum(not limits.wait_for_handshake(f"192.0.2.{each}") for each in range(10 * OF_ONE))
     assert 2 * OF_ONE <= taken < 3 * OF_ONE
 
 
-def test_a_crowd_is_told_its_own_times_and_an_address_pays_for_each_try() -> None:
+def test_a_crowd_is_told_to_come_as_far_apart_as_there_is_room_and_an_address_pays_for_each_try() -> None:
     limits = Limits(Settings(handshake_rate=OF_ONE, handshake_rate_per_address=OF_ONE / 4))
-    waits = [limits.wait_for_handshake("192.0.2.1", lambda: 17.0) for _ in range(OF_ONE)]
-    assert waits[: OF_ONE // 2] == [17.0] * (OF_ONE // 2)
-    assert max(waits[OF_ONE // 2 :]) < 17.0
-    assert all(not limits.wait_for_handshake(f"192.0.2.{each}", no_crowd) for each in range(2, 2 + 2 * OF_ONE))
+    waits = [limits.wait_for_handshake("192.0.2.1", crowd=1.5) for _ in range(OF_ONE)]
+    assert [round(each, 1) for each in waits[: OF_ONE // 2]] == [1.5 * each for each in range(1, OF_ONE // 2 + 1)]
+    assert max(waits[OF_ONE // 2 :]) < OF_ONE / 2
+    assert all(not limits.wait_for_handshake(f"192.0.2.{each}") for each in range(2, 2 + 2 * OF_ONE))
+    assert limits.wait_for_handshake("192.0.2.100") > 1.5 * OF_ONE / 2, "there is one order for all who are told"
