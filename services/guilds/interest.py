@@ -23,6 +23,20 @@ from shared.scopes import self_scope, server_scope
 from shared.service import Call, Parts, handles
 from shared.store import Document
 
+_THERE: list[Document] = [
+    {
+        "$lookup": {
+            "from": "servers",
+            "localField": "server_id",
+            "foreignField": "_id",
+            "pipeline": [{"$project": {"_id": 1}}],
+            "as": "server",
+        }
+    },
+    {"$match": {"server": {"$ne": []}}},
+]
+"""Stages that leave out members of servers that are deleted."""
+
 
 class Interest:
     def __init__(self, parts: Parts) -> None:
@@ -31,19 +45,16 @@ class Interest:
     @handles(GET_MEMBERSHIPS)
     async def get_memberships(self, call: Call, _params: NoParams) -> Memberships:
         """Without servers that are deleted, whose members are still to follow."""
-        stages = [{"$match": {"user_id": call.user_id}}, _scope_of("server:", "$server_id"), *head_lookup("scope")]
+        mine = {"$match": {"user_id": call.user_id}}
+        stages = [mine, *_THERE, _scope_of("server:", "$server_id"), *head_lookup("scope")]
         async with self._store.snapshot() as snapshot:
             head = await head_within(snapshot, self_scope(call.user_id))
             members = await snapshot.aggregate("members", stages, MAX_SERVERS)
-            named = {"_id": {"$in": [member["server_id"] for member in members]}}
-            there = {each["_id"] for each in await snapshot.find("servers", named, MAX_SERVERS, projection={"_id": 1})}
             directs = await open_directs(snapshot, call.user_id)
         return Memberships(
             position=head.rev,
             servers={
-                member["server_id"]: Membership(rev=head_of(member).rev, roles=member["roles"])
-                for member in members
-                if member["server_id"] in there
+                member["server_id"]: Membership(rev=head_of(member).rev, roles=member["roles"]) for member in members
             },
             directs={direct["_id"]: head_of(direct).rev for direct in directs},
         )

@@ -62,10 +62,10 @@ class Leases:
     @handles(ENTER_USER)
     async def enter_user(self, call: Call, params: EnterUser) -> Entered:
         stands = await self._stands(params.lease)
-        if stands:
-            await self._whereabouts.come(call.origin, params.user_id, params.lease)
-        with translated():
-            user = await self._store["users"].find_one({"_id": params.user_id}, projection=PROFILE)
+        user = await self._whereabouts.come(call.origin, params.user_id, params.lease) if stands else None
+        if user is None:
+            with translated():
+                user = await self._store["users"].find_one({"_id": params.user_id}, projection=PROFILE)
         if user is None:
             raise NotFound("user")
         return Entered(stands=stands, user=profile(user, params.user_id))
@@ -135,7 +135,7 @@ def _standing(lease: str) -> Filter:
     return {"_id": lease, "ended": {"$exists": False}}
 
 
-async def _all_of(*works: Awaitable[None]) -> None:
+async def _all_of(*works: Awaitable[object]) -> None:
     """Side by side, each to its end, so that their commits are shared; then raises what one of them failed with."""
     for outcome in await asyncio.gather(*works, return_exceptions=True):
         if isinstance(outcome, BaseException):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pymongo import ReturnDocument
+
 from shared import acquaintance
 from shared.acquaintance import CIRCLE, same_circle, still_in
 from shared.errors import LostRace
 from shared.friendship import Reader
 from shared.journal import Append, Head, Journal, Origin, Written
-from shared.profiles import shown_status
+from shared.profiles import PROFILE, shown_status
 from shared.protocol.account import UserChanged
 from shared.protocol.contract import Audience, Empty
 from shared.scopes import user_scope
@@ -29,11 +31,17 @@ class Whereabouts:
         self._store = store
         self._journal = journal
 
-    async def come(self, origin: Origin, user_id: str, lease: str) -> None:
-        """There is a socket under this lease. Raises LostRace."""
+    async def come(self, origin: Origin, user_id: str, lease: str) -> Document | None:
+        """There is a socket under this lease. Returns whose PROFILE it is if they were online. Raises LostRace."""
         elsewhere = {"_id": user_id, "present.0": {"$exists": True}}
-        if not await self._update(elsewhere, {"$addToSet": {"present": lease}}):
+        here = {"$addToSet": {"present": lease}}
+        with translated():
+            user: Document | None = await self._store["users"].find_one_and_update(
+                elsewhere, here, projection=PROFILE, return_document=ReturnDocument.AFTER
+            )
+        if user is None:
             await self._move(origin, user_id, [], [lease])
+        return user
 
     async def go(self, origin: Origin, user_id: str, lease: str) -> None:
         """There is none any more. Raises LostRace."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import uvloop
 from guildwire import Client
 from guildwire.state import Phase
 
@@ -25,6 +26,8 @@ HANDSHAKES, AUTHENTICATIONS = sized((5, 4), (60, 24))
 
 ALL_ONLINE = 60.0
 LAG = 0.25
+
+LOOP = uvloop.new_event_loop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(240, 1800)), pytest.mark.asyncio(loop_scope="module")]
 

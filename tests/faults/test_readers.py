@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import uvloop
 
 from tests.client import Client, Event, Received
 from tests.faults.crowd import end
@@ -35,6 +36,8 @@ CYCLES, WARM_UP, AT_ONCE = sized(150, 20_000), sized(150, 2_000), 20
 GROWTH = sized(0.1, 0.01)
 LET_GO = 14.0
 """Seconds: what nobody holds is let go of now and then."""
+
+LOOP = uvloop.new_event_loop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(240, 3000)), pytest.mark.asyncio(loop_scope="module")]
 

@@ -130,8 +130,10 @@ class Database:
         self.store({(collection, self._key(collection, document)): None for document in found})
         return len(found)
 
-    def update_now(self, collection: str, filter_: Mapping[str, Any], change: Mapping[str, Any]) -> int | None:
-        """Outside of any transaction; how many matched, or None while the first is written by one."""
+    def update_now(
+        self, collection: str, filter_: Mapping[str, Any], change: Mapping[str, Any]
+    ) -> list[Document] | None:
+        """Outside of any transaction; what the first that matched became, or None while it is written by one."""
         for document in self.read(collection, filter_):
             place = (collection, self._key(collection, document))
             if place in self._locks:
@@ -139,8 +141,8 @@ class Database:
             changed = _changed(document, change)
             self.store({place: changed})
             self.on_update(collection, changed)
-            return 1
-        return 0
+            return [changed]
+        return []
 
     def put(self, collection: str, *documents: Document) -> None:
         """What is there before the run begins."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from pymongo import DeleteMany, DeleteOne, InsertOne, UpdateOne, WriteConcern
+from pymongo import DeleteMany, DeleteOne, InsertOne, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect
 from pymongo.results import BulkWriteResult, InsertManyResult
 
@@ -244,10 +244,25 @@ class Collection:
 
     async def update_one(self, filter_: Mapping[str, Any], update: Any, *, upsert: bool = False) -> _Result:
         assert not upsert, "an upsert is not modelled"
+        return _Result(len(await self._update(filter_, update)))
+
+    async def find_one_and_update(
+        self,
+        filter_: Mapping[str, Any],
+        update: Any,
+        projection: object = None,  # noqa: ARG002 - the whole document holds what was asked for
+        *,
+        return_document: bool,
+    ) -> Document | None:
+        assert return_document is ReturnDocument.AFTER, "what was before is not modelled"
+        return next(iter(await self._update(filter_, update)), None)
+
+    async def _update(self, filter_: Mapping[str, Any], update: Any) -> list[Document]:
+        """What the first that matches becomes."""
         change = partial(self._database.update_now, self._name, filter_, _single(update))
-        while (matched := await self._driver.call(f"update {self._name}", change)) is None:  # noqa: ASYNC110 - as mongod
+        while (changed := await self._driver.call(f"update {self._name}", change)) is None:  # noqa: ASYNC110 - as mongod
             await asyncio.sleep(0.005)
-        return _Result(matched)
+        return changed
 
     async def delete_one(self, filter_: Mapping[str, Any]) -> None:
         await self.delete_many(filter_)
