@@ -248,6 +248,16 @@ class Store:
     def __getitem__(self, collection: str) -> AsyncIOMotorCollection[Document]:
         return self._database[collection]
 
+    async def changed(
+        self, collection: str, filter_: Filter, update: Document, projection: Document
+    ) -> Document | None:
+        """Updates one document, and returns as what; None if none matches."""
+        with translated():
+            found: Document | None = await self[collection].find_one_and_update(
+                filter_, update, projection=projection, return_document=ReturnDocument.AFTER
+            )
+        return found
+
     def linearizable(self, collection: str) -> AsyncIOMotorCollection[Document]:
         """For reads of one document that must see all that was written before, and wait for it to be durable."""
         return self._database[collection].with_options(read_concern=ReadConcern("linearizable"))

@@ -21,14 +21,14 @@ _WORTH_BEGINNING = 1.0
 
 
 class Admission:
-    """`at_once` come in side by side, and as many more may wait for a place."""
+    """`at_once` come in side by side; the others wait for a place. As many that wait are a crowd."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._places = asyncio.Semaphore(at_once)
         self._coming = 0
         self._apart = _HOLDS_A_PLACE / at_once
-        """Seconds between two places that became free lately, of times when all were taken."""
+        """Seconds between two who came in lately, of times when all places were taken."""
         self._freed = time.monotonic()
 
     @property
@@ -53,16 +53,20 @@ class Admission:
             raise
         held = True
 
-        def free() -> None:
+        def free(*, counts: bool = True) -> None:
             nonlocal held
             if held:
                 held = False
                 self._coming -= 1
-                self._free()
+                self._free(counts=counts)
 
         late = asyncio.get_running_loop().call_later(_HOLDS_A_PLACE, free)
         try:
             yield
+        except BaseException:
+            # Who is refused at once makes room more quickly than anybody can come in.
+            free(counts=False)
+            raise
         finally:
             late.cancel()
             free()
@@ -75,9 +79,11 @@ class Admission:
             self._places.release()
             raise Unavailable
 
-    def _free(self) -> None:
-        if self._places.locked():
+    def _free(self, *, counts: bool) -> None:
+        if counts and self._places.locked():
             now = time.monotonic()
-            self._apart += (now - self._freed - self._apart) / self._at_once
+            # Beyond that it was this process that stood still.
+            interval = min(now - self._freed, _HOLDS_A_PLACE)
+            self._apart += (interval - self._apart) / self._at_once
             self._freed = now
         self._places.release()

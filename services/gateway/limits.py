@@ -37,6 +37,7 @@ class Limits:
         self._rate = Rate(settings.rate_burst, settings.rate_per_second)
         self._users = Buckets(self._rate, _REMEMBERED)
         self._addresses = Buckets(self._rate, _REMEMBERED)
+        self._handshake_rate = settings.handshake_rate
         self._handshakes = Bucket(_of_handshakes(settings.handshake_rate), time.monotonic())
         of_one = _of_handshakes(settings.handshake_rate_per_address)
         self._handshakes_from = Buckets(of_one, _REMEMBERED)
@@ -51,16 +52,18 @@ class Limits:
         """Seconds until one more socket may come from there; 0: now. A storm would slow down those that are here.
 
         In a `crowd` nobody may, and so many seconds apart those may who are told to come. They are told another time
-        each, or they would all come again at the same one. An address pays for each try, or it could use up all times.
+        each, or they would all come again at the same one. An address pays for each try, the more the farther apart
+        they are: of these times it gets no more than of the places.
         """
         if not self.on:
             return 0
         now = time.monotonic()
         of_address, of_all = self._handshakes_from.of(address, now), self._handshakes
-        if of_address.wait(1, now):
-            wait = of_address.turn(1, now)
+        cost = max(1, crowd * self._handshake_rate)
+        if of_address.wait(cost, now):
+            wait = of_address.turn(cost, now)
         else:
-            of_address.take(1, now)
+            of_address.take(cost, now)
             wait = of_all.turn(1, now, crowd) if crowd or self.spend([of_all], 1) else 0
         if wait:
             REFUSED.labels(why="handshake").inc()

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo import ReturnDocument
-
 from shared import acquaintance
 from shared.acquaintance import CIRCLE, same_circle, still_in
 from shared.errors import LostRace
@@ -35,10 +33,7 @@ class Whereabouts:
         """There is a socket under this lease. Returns whose PROFILE it is if they were online. Raises LostRace."""
         elsewhere = {"_id": user_id, "present.0": {"$exists": True}}
         here = {"$addToSet": {"present": lease}}
-        with translated():
-            user: Document | None = await self._store["users"].find_one_and_update(
-                elsewhere, here, projection=PROFILE, return_document=ReturnDocument.AFTER
-            )
+        user = await self._store.changed("users", elsewhere, here, PROFILE)
         if user is None:
             await self._move(origin, user_id, [], [lease])
         return user

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
-from guildwire import Client, Disconnected, LoggedOut, Phase, RateLimited, Unavailable
+from guildwire import Client, Disconnected, LoggedOut, Phase, RateLimited, TurnedAway, Unavailable
 from guildwire.backoff import Backoff
 from guildwire.wire import Connection
 
@@ -132,6 +132,10 @@ async def test_what_this_client_did_wrong_does_not_drive_it_to_another_node(code
 TURNS_AWAY = [(["1"], 1.0), (["1", "1"], 2.0), (["1 0"], 1.0)]
 
 
+async def let_in(_session: Session, _params: Json) -> Json:
+    return {"token": "t", "user": user()}
+
+
 async def comes_back(client: Client) -> None:
     await client.start("t")
     await reaches(client, Phase.ONLINE)
@@ -147,10 +151,6 @@ async def test_who_is_turned_away_comes_when_it_is_told_to(
     says: list[str], after: float, comes: Callable[[Client], Awaitable[None]]
 ) -> None:
     """To the same node, that expects it then; a proxy may have said something as well."""
-
-    async def let_in(_session: Session, _params: Json) -> Json:
-        return {"token": "t", "user": user()}
-
     async with Gateway(login=let_in) as first, Gateway() as second, Client([first.url, second.url]) as client:
         first.turns_away = says
         began = asyncio.get_running_loop().time()
@@ -158,6 +158,19 @@ async def test_who_is_turned_away_comes_when_it_is_told_to(
         assert after <= asyncio.get_running_loop().time() - began < after + 1
         assert client.state.url == first.url
         assert (first.turned_away, second.sessions) == (len(says), [])
+
+
+async def test_who_logs_in_and_cannot_wait_so_long_asks_the_others_once() -> None:
+    async with Gateway() as first, Gateway() as second, Client([first.url, second.url], patience=5) as client:
+        first.turns_away = ["60"] * 2
+        second.turns_away = ["60"]
+        with pytest.raises(TurnedAway) as told:
+            await client.login("ann", "correct horse")
+        assert told.value.retry_after == 60
+        assert (first.turned_away, second.turned_away) == (1, 1)
+        second.answers["login"] = let_in
+        await client.login("ann", "correct horse")
+        assert client.state.url == second.url
 
 
 @pytest.mark.parametrize("says", ["soon", "-1", "0", "1" * 100])

@@ -22,7 +22,9 @@ from tests.faults.traffic import Traffic, quantile, traffic
 from tests.rig import Fleet, System, eventually
 
 PEOPLE, VOICES = sized(12, 60), 12
-RATE = sized(30, 60)
+RATE = 20
+"""Messages a second; at the end of some minutes every client's cache is compared with all of them."""
+
 TROUBLE = sized(4.0, 2.0)
 SLOWEST = sized(9.0, 3.0)
 REPLICAS, STRUCK = 5, 2

@@ -18,12 +18,18 @@ OWN = "https://chat.example"
 
 async def status_of(url: str, **headers: str) -> int:
     """What a handshake is answered with; 101 when it is accepted."""
+    return (await answer_of(url, **headers))[0]
+
+
+async def answer_of(url: str, **headers: str) -> tuple[int, int]:
+    """The same, and in how many seconds to come again; 0 if it says none."""
     async with aiohttp.ClientSession() as session:
         try:
             async with session.ws_connect(url, headers=headers):
-                return 101
+                return 101, 0
         except aiohttp.WSServerHandshakeError as error:
-            return error.status
+            told = error.headers["Retry-After"] if error.headers and "Retry-After" in error.headers else "0"
+            return error.status, int(told)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,9 @@ async def test_who_waits_for_slow_services_gets_in_and_who_comes_then_is_told_to
         async with asyncio.timeout(2):
             while (status := await status_of(system.url())) != 503:
                 assert status == 101
+        told = [await answer_of(system.url()) for _ in range(20)]
+        assert {status for status, _ in told} == {503}
+        assert told[-1][1] > told[0][1] > 0, "each is told another time, as far apart as others come in"
     finally:
         system.signal("presence-0", signal.SIGCONT)
     entered = await asyncio.gather(*coming)

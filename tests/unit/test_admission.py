@@ -12,7 +12,7 @@ import pytest
 
 from services.gateway import admission
 from services.gateway.admission import Admission
-from shared.errors import Unavailable
+from shared.errors import Unauthenticated, Unavailable
 
 AT_ONCE = 4
 
@@ -76,6 +76,7 @@ async def test_who_takes_long_keeps_nobody_else_out(monkeypatch: pytest.MonkeyPa
         while lobby.inside < 3 * AT_ONCE or lobby.admission.crowd:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
     await lobby.close()
+    monkeypatch.undo()
     await lobby.come(AT_ONCE + 1)
     assert lobby.inside == AT_ONCE, "a place that was given up is not free twice"
     await lobby.close()
@@ -104,6 +105,36 @@ async def test_a_crowd_is_told_how_quickly_there_is_room(monkeypatch: pytest.Mon
     await lobby.leaves()
     await lobby.come(1)
     assert round(lobby.admission.crowd, 3) == 0.1
+    await lobby.close()
+
+
+async def test_who_is_refused_at_once_does_not_quicken_the_pace() -> None:
+    lobby = Lobby()
+    await lobby.come(2 * AT_ONCE)
+    before = lobby.admission.crowd
+
+    async def refused() -> None:
+        async with lobby.admission.place(math.inf):
+            raise Unauthenticated("No.")
+
+    refusals = asyncio.gather(*(refused() for _ in range(4 * AT_ONCE)), return_exceptions=True)
+    await asyncio.sleep(0)
+    await lobby.close()
+    assert {type(each) for each in await refusals} == {Unauthenticated}
+    await lobby.come(2 * AT_ONCE)
+    assert lobby.admission.crowd == before
+    await lobby.close()
+
+
+async def test_a_process_that_stood_still_does_not_slow_down_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now))
+    lobby = Lobby()
+    await lobby.come(2 * AT_ONCE)
+    now += 1000
+    await lobby.leaves()
+    await lobby.come(1)
+    assert lobby.admission.crowd < 1
     await lobby.close()
 
 

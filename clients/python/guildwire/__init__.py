@@ -16,6 +16,7 @@ from guildwire.errors import (
     NotFound,
     RateLimited,
     Refused,
+    TurnedAway,
     Unauthenticated,
     Unavailable,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "RateLimited",
     "Refused",
     "State",
+    "TurnedAway",
     "Unauthenticated",
     "Unavailable",
 ]

@@ -91,12 +91,18 @@ class Client(Loading):
 
     async def _any_gateway(self) -> Connection:
         deadline = asyncio.get_running_loop().time() + self.patience
-        backoff = Backoff()
+        backoff, left = Backoff(), self._link.nodes
         while True:
             try:
                 return await Connection.open(self._link.url)
             except TurnedAway as error:
-                await _pause(error.retry_after + backoff.next(), deadline, error)
+                if asyncio.get_running_loop().time() + error.retry_after < deadline:
+                    await _pause(error.retry_after + backoff.next(), deadline, error)
+                    continue
+                left -= 1
+                if not left:
+                    raise
+                self._link.next_url()
             except Disconnected as error:
                 self._link.next_url()
                 await _pause(backoff.next(), deadline, error)

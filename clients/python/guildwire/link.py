@@ -74,6 +74,10 @@ class Link:
     def url(self) -> str:
         return self._urls[self._at % len(self._urls)]
 
+    @property
+    def nodes(self) -> int:
+        return len(self._urls)
+
     def next_url(self) -> None:
         self._at += 1
 
