@@ -91,18 +91,17 @@ class Client(Loading):
 
     async def _any_gateway(self) -> Connection:
         deadline = asyncio.get_running_loop().time() + self.patience
-        backoff, left = Backoff(), self._link.nodes
+        backoff, turned_away = Backoff(), 0
         while True:
             try:
                 return await Connection.open(self._link.url)
             except TurnedAway as error:
-                if asyncio.get_running_loop().time() + error.retry_after < deadline:
+                turned_away += 1
+                is_too_long = asyncio.get_running_loop().time() + error.retry_after > deadline
+                if is_too_long and turned_away < self._link.nodes:
+                    self._link.next_url()
+                else:
                     await _pause(error.retry_after + backoff.next(), deadline, error)
-                    continue
-                left -= 1
-                if not left:
-                    raise
-                self._link.next_url()
             except Disconnected as error:
                 self._link.next_url()
                 await _pause(backoff.next(), deadline, error)
