@@ -24,11 +24,11 @@ from tests.rig import People, Person, System, general, join
 
 READERS, SLOW = sized((40, 5), (1900, 100))
 USERS = 20
-RATE = sized(10, 5)
-"""Messages a second to all of them."""
+RATE = sized(10, 2)
+"""Messages a second to all of them: few enough for one process to read them all at once and rest between two."""
 
 BYTES_PER_SECOND = 1024
-OUTBOX = sized(1 << 14, 1 << 18)
+OUTBOX = sized(1 << 14, 1 << 16)
 """What waits for a slow reader, beside what the kernel takes: more than comes in while it is measured."""
 
 CLOSED_WITHIN = sized(60.0, 240.0)
