@@ -20,6 +20,10 @@ _WORTH_BEGINNING = 1.0
 """Seconds that must be left: else all of it would be asked for in vain."""
 
 
+_MORE_THAN_COME_IN = 2
+"""Times. Whoever comes too early is only told another time; where too few come, places stay empty for as long."""
+
+
 class Admission:
     """`at_once` come in side by side; the others wait for a place. As many that wait are a crowd."""
 
@@ -37,7 +41,7 @@ class Admission:
 
         Whoever comes while as many wait as come in at once would only make them all come too late.
         """
-        return self._apart if self._coming >= 2 * self._at_once else 0
+        return self._apart / _MORE_THAN_COME_IN if self._coming >= 2 * self._at_once else 0
 
     @asynccontextmanager
     async def place(self, until: float) -> AsyncIterator[None]:

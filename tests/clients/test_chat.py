@@ -110,6 +110,22 @@ async def test_a_wrong_password_is_said_to_be_one(system: System, tmp_path: Path
         assert isinstance(app.screen, Login)
 
 
+async def test_who_was_logged_out_before_the_chat_stands_is_asked_to_log_in(system: System, tmp_path: Path) -> None:
+    app = ChatApp([system.url(0)], Store(tmp_path, "ann"))
+    async with app.run_test() as pilot:
+        await app.client.start("of an installation that is gone")
+        await until(pilot, lambda: app.client.state.phase is Phase.LOGGED_OUT, "the token is refused")
+        app.switch_screen(Chat())
+
+        def said() -> bool:
+            return any(
+                "token was refused" in str(each.content) for each in app.screen.query("#problem").results(Static)
+            )
+
+        await until(pilot, said, "the login form is back")
+        assert isinstance(app.screen, Login)
+
+
 async def test_rooms_stand_by_category(system: System, people: People, tmp_path: Path) -> None:
     room = await people.room(new=True)
     async with chatting(system, room.owner_is, tmp_path) as pilot:

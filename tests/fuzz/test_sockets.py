@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,9 +39,10 @@ async def talk(url: str, handshake: str, data: bytes) -> bytes:
             if data:
                 head = await reader.readuntil(b"\r\n\r\n")
                 writer.write(data)
-            writer.write_eof()
+            with suppress(OSError):  # it has closed before we did
+                writer.write_eof()
             return head + await reader.read()
-    except (ConnectionError, asyncio.IncompleteReadError):  # it has closed before we did
+    except (ConnectionError, asyncio.IncompleteReadError):  # the same
         return b""
     finally:
         writer.close()

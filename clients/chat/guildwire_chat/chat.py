@@ -94,16 +94,21 @@ class Chat(Screen[None]):
 
     @work
     async def _follow(self) -> None:
+        """Until logged out, which may have been so before this began."""
         with self.chat.client.changes() as changes:
-            while batch := await changes.batch():
+            while not self._is_logged_out() and (batch := await changes.batch()):
                 self._take(batch)
+        if self._is_logged_out():
+            self.post_message(self.LoggedOut(self.chat.client.state.why))
+
+    def _is_logged_out(self) -> bool:
+        return self.chat.client.state.phase is Phase.LOGGED_OUT
 
     def _take(self, batch: list[Change]) -> None:
         what = {change.what for change in batch}
         came_online = not self._online_before and self.chat.client.state.phase is Phase.ONLINE
         self._online_before = self.chat.client.state.phase is Phase.ONLINE
-        if self.chat.client.state.phase is Phase.LOGGED_OUT:
-            self.post_message(self.LoggedOut(self.chat.client.state.why))
+        if self._is_logged_out():
             return
         self._show_status()
         if (
