@@ -152,6 +152,8 @@ def run(interrupt: Interrupt) -> None:
     try:
         local.start()
         say(f"ready: http://127.0.0.1:{options.port}")
+        for port in options.ports[1:]:
+            say(f"also:  http://127.0.0.1:{port}")
         local.keep_running(interrupt)
     finally:
         interrupt.ignore()

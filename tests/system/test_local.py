@@ -148,6 +148,7 @@ def test_ready_means_that_every_process_is(running: Launcher) -> None:
         assert running.answers(name), name
     assert get(running.port, "/readyz") == 200
     assert get(running.port + 1, "/readyz") == 200
+    running.wait_for(f"also:  http://127.0.0.1:{running.port + 1}")
 
 
 def test_data_in_use_is_refused_and_left_alone(running: Launcher) -> None:
