@@ -24,7 +24,6 @@ ABUSE = 4009
 _REMEMBERED = 100_000
 _REFUSALS = Rate(burst=1000, per_second=20)
 """Of one connection: what a client may have sent before it read the first refusal, and more."""
-_LONGEST_WAIT = 30.0
 
 _BY_ADDRESS = {LOGIN, REGISTER}
 
@@ -64,7 +63,7 @@ class Limits:
             wait = of_address.turn(cost, now)
         else:
             of_address.take(cost, now)
-            wait = of_all.turn(1, now, crowd) if crowd or self.spend([of_all], 1) else 0
+            wait = of_all.turn(1, now, crowd) if crowd else self.spend([of_all], 1)
         if wait:
             REFUSED.labels(why="handshake").inc()
         return wait
@@ -102,15 +101,19 @@ class Limits:
             raise _limited(wait)
 
     def spend(self, buckets: list[Bucket], cost: float) -> float:
-        """Takes the cost from all of these, or from none and returns the seconds to wait."""
+        """Takes the cost from all of these, or from none and returns the seconds after which to ask again.
+
+        Each of those refused together is told another time, or they would all come again at the same one; where they
+        share a bucket, over whichever connections they come.
+        """
         if not self.on:
             return 0
         now = time.monotonic()
-        wait = max(bucket.wait(cost, now) for bucket in buckets)
-        if not wait:
-            for bucket in buckets:
-                bucket.take(cost, now)
-        return wait
+        if short := [bucket for bucket in buckets if bucket.wait(cost, now)]:
+            return max(bucket.turn(cost, now) for bucket in short)
+        for bucket in buckets:
+            bucket.take(cost, now)
+        return 0
 
     def user(self, user_id: str) -> Bucket:
         return self._users.of(user_id, time.monotonic())
@@ -122,14 +125,11 @@ class Limits:
 class ConnectionLimits:
     """Of one connection, which comes from `address`."""
 
-    __slots__ = ("_bucket", "_limits", "_promised", "_rate", "_refusals", "abused", "address")
+    __slots__ = ("_bucket", "_limits", "_refusals", "abused", "address")
 
     def __init__(self, limits: Limits, rate: Rate, address: str) -> None:
         self._limits = limits
-        self._rate = rate
         self._bucket = Bucket(rate, time.monotonic())
-        self._promised = 0.0
-        """When the last of those refused so far was told to come again, on the monotonic clock."""
         self._refusals = Bucket(_REFUSALS, time.monotonic())
         self.address = address
         self.abused = False
@@ -145,24 +145,20 @@ class ConnectionLimits:
             buckets.append(self._limits.user(user_id))
         if request.method in _BY_ADDRESS or (not user_id and _looks_at_invite(request)):
             buckets.append(self._limits.address(self.address))
-        return self._refused(self._limits.spend(buckets, cost), cost)
+        return self._refused(self._limits.spend(buckets, cost))
 
     def late_refusal(self, request: Incoming, user_id: str) -> RateLimited | None:
         """The same for what came before it was known who sends it, and runs as that user."""
         if not self._limits.on:
             return None
         cost = request.method.cost if request.method else 1
-        return self._refused(self._limits.spend([self._limits.user(user_id)], cost), cost)
+        return self._refused(self._limits.spend([self._limits.user(user_id)], cost))
 
-    def _refused(self, wait: float, cost: float) -> RateLimited | None:
-        """Each of those refused together is told another time, or they would all come again at the same one."""
+    def _refused(self, wait: float) -> RateLimited | None:
         if not wait:
             return None
         self.abused = self.abused or bool(self._limits.spend([self._refusals], 1))
-        now = time.monotonic()
-        self._promised = max(now + wait, self._promised + cost / self._rate.per_second)
-        self._promised = min(self._promised, now + _LONGEST_WAIT)
-        return _limited(self._promised - now)
+        return _limited(wait)
 
 
 def _of_handshakes(per_second: float) -> Rate:

@@ -1,15 +1,18 @@
-"""What an address may ask without being known."""
+"""What an address may ask without being known, and when who asks too much is told to ask again."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
+from itertools import pairwise
 
 import pytest
 from prometheus_client import REGISTRY
 
+from services.gateway.jsonrpc import Incoming
 from services.gateway.limits import Limits
 from services.gateway.upstream import Refused
 from shared.errors import RateLimited, Unauthenticated, Unavailable
+from shared.protocol.account import PING
 from shared.settings import Settings
 
 OF_ONE = 20
@@ -44,8 +47,24 @@ def test_made_up_tokens_come_to_an_end_and_only_for_that_address() -> None:
         except RateLimited as error:
             refusals.append(error.data["retry_after_ms"])
     assert 8 * OF_ONE < len(refusals) <= 9 * OF_ONE
-    assert 0 < min(refusals) <= max(refusals) <= 2_000 / OF_ONE
+    apart = 2_000 / OF_ONE
+    assert 0 < min(refusals) <= apart + 1
+    assert max(refusals) <= (len(refusals) + 1) * apart
     shows(limits, "192.0.2.2", None)
+
+
+def test_over_whichever_connections_a_user_asks_each_is_told_a_time_of_its_own() -> None:
+    """Else what two devices are told together would be true for one of them."""
+    burst, rate = 50, 5
+    limits = Limits(Settings(rate_burst=burst, rate_per_second=rate))
+    devices = [limits.connection(f"192.0.2.{each}") for each in range(3)]
+    ping = Incoming(1, True, PING, {})
+    found = [device.refusal(ping, "ann") for _ in range(burst) for device in devices]
+    told = [error.data["retry_after_ms"] for error in found if error is not None]
+    assert len(told) == 2 * burst
+    between = [after - before for before, after in pairwise(told)]
+    assert min(between) >= 1000 / rate - 50
+    assert max(told) <= (len(told) + 1) * 1000 / rate
 
 
 def test_tokens_shown_side_by_side_are_no_more() -> None:
