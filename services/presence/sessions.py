@@ -32,7 +32,8 @@ from shared.service import Call, Parts, handles
 from shared.store import Document, translated
 from shared.telemetry import logger
 
-_SLIDE_AFTER = timedelta(hours=1)
+_SLIDES_AFTER = timedelta(hours=1)
+"""So often is it written down, at most, that a session is in use."""
 _LISTED = 200
 _ENDED_AT_ONCE = 1000
 """What is left beyond is over all the same, by its generation, and goes when it expires."""
@@ -44,6 +45,7 @@ class Sessions:
         self._store = parts.store
         self._bus = parts.bus
         self._lifetime = timedelta(days=parts.settings.session_days)
+        self._slides_after = min(_SLIDES_AFTER, self._lifetime / 2)
         self._epoch = parts.epoch
 
     def new(self, user: Document, device: str | None, address: str) -> tuple[Document, str]:
@@ -115,15 +117,19 @@ class Sessions:
 
     @handles(CHECK_SESSIONS)
     async def check_sessions(self, _call: Call, params: CheckSessions) -> EndedSessions:
+        """Those that are over. The others are in use, by sockets that may stay open for longer than a session does."""
         with translated():
             sessions = await self._store["sessions"].find({"_id": {"$in": params.session_ids}}).to_list(None)
             owners = {"_id": {"$in": [session["user_id"] for session in sessions]}}
             users = {user["_id"]: user async for user in self._store["users"].find(owners, projection=_STANDING)}
         standing = {
-            session["_id"]
+            session["_id"]: session
             for session in sessions
             if session["user_id"] in users and _stands(session, users[session["user_id"]])
         }
+        if sliding := [each for each, session in standing.items() if self._is_to_slide(session)]:
+            with translated():
+                await self._store["sessions"].update_many({"_id": {"$in": sliding}}, {"$set": self._used()})
         return EndedSessions(session_ids=[each for each in params.session_ids if each not in standing])
 
     async def is_one_from(self, user_id: str, address: str) -> bool:
@@ -153,20 +159,27 @@ class Sessions:
         await self.tell_ended([session_id])
 
     async def _slide(self, session: Document, address: str) -> None:
-        now = _now()
         home = _home(session["user_id"], address) if address else session.get("home")
-        if home == session.get("home") and now - session["used_date"].replace(tzinfo=UTC) < _SLIDE_AFTER:
+        if home == session.get("home") and not self._is_to_slide(session):
             return
-        moved = {"used_date": now, "expires_date": now + self._lifetime, "home": home}
         with translated():
-            await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": moved})
+            await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": {**self._used(), "home": home}})
+
+    def _is_to_slide(self, session: Document) -> bool:
+        used: datetime = session["used_date"]
+        return _now() - used.replace(tzinfo=UTC) >= self._slides_after
+
+    def _used(self) -> Document:
+        now = _now()
+        return {"used_date": now, "expires_date": now + self._lifetime}
 
 
 def _stands(session: Document, user: Document) -> bool:
     """Neither expired, nor from before the password was changed, nor of an account that is deleted."""
     if user.get("deleted") or session.get("generation", 0) != _generation(user):
         return False
-    return bool(session["expires_date"].replace(tzinfo=UTC) > _now())
+    expires: datetime = session["expires_date"]
+    return expires.replace(tzinfo=UTC) > _now()
 
 
 def _home(user_id: str, address: str) -> str:
