@@ -94,7 +94,7 @@ ROWS = {
     ),
     18: Row(
         "a zone at once: one gateway, one replica of each service, one mongod, one NATS node",
-        "as 1 to 4 together, with the times of the primary's loss for all of it",
+        "as 1 to 4 together",
     ),
 }
 

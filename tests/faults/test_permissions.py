@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,8 +19,9 @@ from tests.client import Client, RpcError
 from tests.faults.crowd import end, insist
 from tests.faults.rows import sized
 from tests.rig import People, Person, System, eventually, perm_rev, refused
+from tests.secured import overstepped
 
-RATE = sized(120, 500)
+RATE = sized(100, 500)
 VOICES, BREATHS = sized(12, 24), 2
 """Connections that talk, and how many messages of each are under way: of one connection, one follows the other."""
 
@@ -28,9 +31,27 @@ MEANWHILE = 40
 """Messages."""
 
 PATIENCE = 20
+PRIES_EACH = 0.05
 VIEW = "view_channel"
+_NUMBER = re.compile(r"said (\d+)\b")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(180, 900)), pytest.mark.asyncio(loop_scope="module")]
+
+
+@dataclass
+class Victim:
+    """Somebody who hears what is said, asks for it all the time, and is put out of sight."""
+
+    person: Person
+    client: Client
+    position: int
+    answers: list[tuple[float, str]] = field(default_factory=list)
+    """When it was asked, and the answer."""
+    prying: list[asyncio.Task[None]] = field(default_factory=list)
+    gone: int = 0
+    """The revision of the server's permissions from which on they see nothing."""
+    out: tuple[float, int] = (0.0, 0)
+    """When that was acknowledged, and the number of the message that was begun first after it."""
 
 
 @dataclass
@@ -45,6 +66,8 @@ class Scene:
     everyone_id: str
     role_id: str
     voices: list[Client]
+    begun: int = 0
+    """Of so many messages it was begun to ask for them, with all numbers below."""
     said: int = 0
     talking: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -55,10 +78,12 @@ class Scene:
     async def talk(self, voice: Client) -> None:
         """One breath of a voice: none waits for the others'."""
         began = time.monotonic()
-        for number in itertools.count():
+        for turn in itertools.count(1):
+            number, self.begun = self.begun, self.begun + 1
             await insist(voice, "add_message", channel_id=self.channel_id, content=f"said {number}")
             self.said += 1
-            await asyncio.sleep(max(began + number * VOICES * BREATHS / RATE - time.monotonic(), 0))
+            # A tenth more than there is to be at least.
+            await asyncio.sleep(max(began + turn * VOICES * BREATHS / (1.1 * RATE) - time.monotonic(), 0))
 
     async def enter(self, person: Person, gateway: int) -> Client:
         """A member with the role, who has the newest messages and hears what comes."""
@@ -85,6 +110,29 @@ class Scene:
         made = {entry["rev"] for entry in self.system.db.journal.find(self.said_since(since), {"rev": 1})}
         return sorted(told & made)
 
+    async def pry(self, victim: Victim) -> None:
+        """Asks again and again for what is said and what is unread."""
+        page = {"channel_id": self.channel_id, "amount": 20, "anchor": 0, "direction": False}
+        while True:
+            for method, params in (("get_message_chunk", page), ("get_read_states", {})):
+                asked = time.monotonic()
+                with suppress(RpcError):
+                    victim.answers.append((asked, str(await victim.client.call(method, **params))))
+            await asyncio.sleep(PRIES_EACH)
+
+    async def put_out(self, victim: Victim, way: Way) -> None:
+        await way(self, victim.person)
+        victim.out = time.monotonic(), self.begun
+        victim.gone = perm_rev(self.system, self.server_id)
+
+    def told(self, victim: Victim, client: Client) -> int:
+        """How much came to them, over this connection or in answers, that may not: by its revision, or by its text."""
+        moment, first = victim.out
+        answered = [answer for asked, answer in victim.answers if asked >= moment and self.channel_id in answer]
+        texts = [str(event.params) for event in client.events] + [answer for _, answer in victim.answers]
+        said = [number for text in texts for number in _NUMBER.findall(text) if int(number) >= first]
+        return len(answered) + len(said) + len(self.forbidden(client, victim.gone))
+
     def said_since(self, since: int) -> dict[str, Any]:
         return {"scope": self.scope, "perm_rev": {"$gte": since}}
 
@@ -93,7 +141,7 @@ class Scene:
         for _ in range(PATIENCE):
             before = self.said
             await asyncio.sleep(1)
-            if (said := self.said - before) >= 0.8 * RATE:
+            if (said := self.said - before) >= RATE:
                 return said
         raise AssertionError("too little is said for what is to be shown")
 
@@ -148,48 +196,55 @@ async def allow(scene: Scene) -> None:
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Without links and with one mongod, or a small machine would not come to so many messages."""
     replicas = dict.fromkeys(("guilds", "messages", "presence"), 2)
-    with System(tmp_path_factory.mktemp("permissions"), gateways=GATEWAYS, replicas=replicas) as running:
+    with System(tmp_path_factory.mktemp("permissions"), gateways=GATEWAYS, replicas=replicas, secured=True) as running:
         yield running
+        assert overstepped(running.directory / "log") == []
 
 
 @pytest.mark.row(12)
 async def test_nothing_is_told_after_a_permission_is_gone(system: System, figures: dict[str, str]) -> None:
     people = People(system)
     scene = await staged(system, people)
-    victims = await people.several(*["bob"] * GATEWAYS)
+    persons = await people.several(*["bob"] * GATEWAYS)
     told = 0
     rates: list[int] = []
     try:
         scene.talking = [asyncio.create_task(scene.talk(voice)) for voice in scene.voices * BREATHS]
         for number in range(ROUNDS):
             for way in (kicked, role_taken, overwrite_set):
-                clients = [await scene.enter(person, gateway) for gateway, person in enumerate(victims)]
-                await asyncio.gather(*(client.event("message_added") for client in clients))
-                positions = [max(event.rev for event in each.heard("message_added")) for each in clients]
-                gone: list[int] = []
+                victims = [await victim(scene, person, gateway) for gateway, person in enumerate(persons)]
                 rates.append(await scene.flows())
-                for person in victims:
-                    await way(scene, person)
-                    gone.append(perm_rev(system, scene.server_id))
-                await scene.goes_on(max(gone))
-                for person, client, position, since in zip(victims, clients, positions, gone, strict=True):
-                    told += len(scene.forbidden(client, since))
-                    await out_of_sight(scene, client)
+                for each in victims:
+                    await scene.put_out(each, way)
+                await scene.goes_on(max(each.gone for each in victims))
+                for each in victims:
+                    await end(each.prying)
+                    assert any(asked < each.out[0] for asked, _ in each.answers), "they were answered before"
+                    told += scene.told(each, each.client)
+                    await out_of_sight(scene, each.client)
                     back = await people.open(number % GATEWAYS)
-                    claimed = {scene.scope: position, f"server:{scene.server_id}": 1}
-                    reply = await back.call("authenticate", token=person.token, resume=claimed)
+                    claimed = {scene.scope: each.position, f"server:{scene.server_id}": 1}
+                    reply = await back.call("authenticate", token=each.person.token, resume=claimed)
                     assert scene.scope not in reply["current"]
                     await out_of_sight(scene, back)
-                    told += len(scene.forbidden(back, since))
-                    await asyncio.gather(back.close(), client.close())
+                    told += scene.told(each, back)
+                    await asyncio.gather(back.close(), each.client.close())
                 await allow(scene)
-        figures["forbidden entries told"] = f"{told}, in {3 * ROUNDS} changes of sight for {len(victims)} users each"
+        figures["forbidden entries told"] = f"{told}, in {3 * ROUNDS} changes of sight for {len(persons)} users each"
         figures["messages"] = f"{statistics.median(rates):.0f} in the second before each, at least {min(rates)}"
         assert not [voice for voice in scene.talking if voice.done()], "all have gone on talking"
         assert told == 0
     finally:
         await end(scene.talking)
         await people.close()
+
+
+async def victim(scene: Scene, person: Person, gateway: int) -> Victim:
+    client = await scene.enter(person, gateway)
+    await client.event("message_added")
+    victim = Victim(person, client, position=max(event.rev for event in client.heard("message_added")))
+    victim.prying.append(asyncio.create_task(scene.pry(victim)))
+    return victim
 
 
 async def out_of_sight(scene: Scene, client: Client) -> None:

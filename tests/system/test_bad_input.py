@@ -109,6 +109,18 @@ METHODS: dict[str, dict[str, Field]] = {
         "device": Field((str,), ("x" * 2000,), required=False),
     },
     "login": {"name": NAME, "password": PASSWORD, "device": Field((str,), ("x" * 2000,), required=False)},
+    "authenticate": {
+        "token": Field((str,), ("x" * 257, "")),
+        "resume": Field((dict,), ({"x": -1}, {"x": "1"}, {"x": {"$gt": 0}}), required=False, fine=({},)),
+        "members": Field((list,), ([1], [{"$ne": 1}], ["x"] * 201), required=False, fine=([],)),
+    },
+    "resume": {
+        "scopes": Field((dict,), ({"x": -1}, {"x": "1"}, {"x": {"$gt": 0}}), fine=({},)),
+        "members": Field((list,), ([1], [{"$ne": 1}], ["x"] * 201), required=False, fine=([],)),
+    },
+    "forget": {"scopes": Field((list,), ([1], [{"$ne": 1}], ["x"] * 5001), fine=([],))},
+    "get_sessions": {},
+    "delete_session": {"session_id": ID},
     "logout": {},
     "ping": {},
     "get_user": {"user_id": OPTIONAL_ID, "since": SINCE},
@@ -251,6 +263,9 @@ def valid(room: Room, method: str) -> dict[str, Any]:
         "state": "friend",
         "users": {},
         "settings": {},
+        "token": "no such token",
+        "scopes": {} if method == "resume" else [],
+        "session_id": NOWHERE,
     }
     needed = {name for name, field in METHODS[method].items() if field.required or name == "server_id"}
     return {name: values[name] for name in METHODS[method] if name in needed}
