@@ -6,11 +6,13 @@ The client's own cache would forgive what comes twice or out of order; this does
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from guildwire import Cache
+from guildwire.errors import TurnedAway
 from guildwire.wire import Connection, OnEvent, OnReply, OnRequest
 from websockets.asyncio.client import ClientConnection
 from websockets.protocol import State
@@ -46,6 +48,8 @@ class Recording:
 
     def __init__(self, cache: Cache) -> None:
         self.violations: list[str] = []
+        self.reached: list[tuple[float, float | None]] = []
+        """When a node was there to try, and in how many seconds it said to come again; None: it opened."""
         self.traffic = Traffic()
         self.on_told: Callable[[str, Params], None] = lambda _name, _params: None
         self._texts: list[str] = []
@@ -78,7 +82,13 @@ class Recording:
             self._read(method, params, result)
             on_reply(method, params, result, asked)
 
-        connection = await Connection.open(url, event, reply, on_request)
+        asked = time.monotonic()
+        try:
+            connection = await Connection.open(url, event, reply, on_request)
+        except TurnedAway as error:
+            self.reached.append((asked, error.retry_after))
+            raise
+        self.reached.append((asked, None))
         # Nothing was sent yet, and its reader has not begun.
         connection._socket = cast("ClientConnection", _Counted(connection._socket, traffic, self._keep))
         return connection

@@ -49,8 +49,18 @@ class Crowds:
         return [client for circle in self.circles for client in circle.clients]
 
     @property
+    def _recordings(self) -> list[Recording]:
+        return [recording for circle in self.circles for recording in circle.recordings]
+
+    @property
     def online(self) -> int:
         return sum(client.state.phase is Phase.ONLINE for client in self.clients)
+
+    def tried_since(self, moment: float) -> tuple[float, list[float]]:
+        """Seconds between the first tries of the first and of the last, and what all were told who were turned away."""
+        tries = [[each for each in one.reached if each[0] >= moment] for one in self._recordings]
+        firsts = [min(asked for asked, _ in each) for each in tries]
+        return max(firsts) - min(firsts), [told for each in tries for _, told in each if told is not None]
 
     def talk(self, per_second: float) -> None:
         self._talking.append(asyncio.create_task(self._talk(per_second)))

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from deploy.processes import wait_all_ready
@@ -85,7 +86,7 @@ class Installation(Fleet):
         for name, process in self.processes.items():
             if process.running:
                 self.signal(name, signal.SIGCONT)
-        for link in [*self.to_mongo, *(link for links in self.to_nats.values() for link in links)]:
+        for link in [*self.to_mongo, *chain(*self.to_nats.values()), *chain(*self.nats.routes)]:
             link.restore()
         for proxy in (proxy for own in self.hints.values() for proxy in own):
             proxy.forgive()

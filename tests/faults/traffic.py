@@ -296,9 +296,12 @@ async def traffic(fleet: Fleet, people: int, channels: int = 3) -> AsyncIterator
 
 
 def _has(someone: Someone, last: Mapping[str, int]) -> bool:
-    """Whether the newest messages are in the cache."""
-    pages = someone.app.cache.pages
-    return all(message_id in pages(channel_id).messages for channel_id, message_id in last.items())
+    """Whether the newest messages are in the cache, and none is missing between those that are."""
+    return all(
+        last_id in messages and len(messages) == max(messages) - min(messages) + 1
+        for channel_id, last_id in last.items()
+        for messages in [someone.app.cache.pages(channel_id).messages]
+    )
 
 
 def quantile(seconds: Sequence[float], share: float) -> float:

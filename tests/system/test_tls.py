@@ -19,6 +19,8 @@ from shared.errors import Misconfigured
 from shared.settings import Settings
 from shared.store import Store
 from tests.certificates import HOST, Authority
+from tests.client import Client
+from tests.rig import CHEAP_PASSWORDS, SERVICES, general
 
 ELSEWHERE = "127.0.0.2"
 
@@ -105,21 +107,32 @@ def ending(process: Process) -> str:
         process.stop()
 
 
-def test_processes_work_over_tls_alone(tmp_path: Path, nats: TlsNats, mongod: TlsMongod, ours: Authority) -> None:
+async def test_all_parts_work_over_tls_alone(tmp_path: Path, nats: TlsNats, mongod: TlsMongod, ours: Authority) -> None:
+    port = free_port()
     env = {
         "NATS_URL": nats.url,
         "NATS_CA_FILE": str(ours.file),
         "MONGO_URL": mongod.url,
         "MONGO_CA_FILE": str(ours.file),
+        "PORT": str(port),
+        **CHEAP_PASSWORDS,
     }
-    parts = [part(tmp_path, name, **env) for name in ("guilds", "gateway")]
+    parts = [part(tmp_path, name, **env) for name in (*SERVICES, "gateway")]
     try:
         for each in parts:
             each.start()
-        wait_all_ready(parts, 30)
-        assert all(each.ready() for each in parts)
+        await asyncio.to_thread(wait_all_ready, parts, 30)
+        async with await Client.connect(f"ws://{HOST}:{port}/ws") as client:
+            made = await client.call("register", name="ann", password="correct horse")
+            await client.call("authenticate", token=made["token"])
+            channel_id = await general(client, (await client.call("add_server", name="Tea house"))["id"])
+            said = await client.call("add_message", channel_id=channel_id, content="over TLS")
+            page = await client.call("get_message_chunk", channel_id=channel_id, amount=1, anchor=0, direction=False)
+            assert page["messages"] == [said]
+            heard = await client.event("message_added")
+            assert heard.params["message"]["content"] == "over TLS"
     finally:
-        stop_all(parts)
+        await asyncio.to_thread(stop_all, parts)
 
 
 def test_a_process_that_trusts_another_ca_ends_and_says_why(
