@@ -15,6 +15,7 @@ from tests.faults.crowds import crowds, seconds_until, spread
 from tests.faults.metrics import metrics, share_below, total
 from tests.faults.rows import sized
 from tests.rig import System
+from tests.secured import overstepped
 
 WINDOW = sized(3.0, 40.0)
 RESTARTED, RETURNING = sized(60, 3000), sized(100, 5000)
@@ -39,8 +40,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         "AUTHENTICATIONS": str(AUTHENTICATIONS),
     }
     env = {"gateway": {"DRAIN_SECONDS": str(WINDOW), **entrance}}
-    with System(tmp_path_factory.mktemp("crowds"), gateways=3, replicas=replicas, env=env) as running:
+    with System(tmp_path_factory.mktemp("crowds"), gateways=3, replicas=replicas, env=env, secured=True) as running:
         yield running
+        assert overstepped(running.directory / "log") == []
 
 
 @pytest.mark.row(8)

@@ -7,9 +7,10 @@ import json
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
@@ -22,6 +23,7 @@ from tests.faults.raw import UPGRADE, Raw, text_frame
 from tests.faults.rows import sized
 from tests.faults.traffic import quantile
 from tests.rig import CHEAP_PASSWORDS, System, eventually, general, join
+from tests.secured import overstepped
 
 HALF_OPEN, SILENT, ANONYMOUS = sized(150, 300), sized(150, 300), sized(50, 100)
 BOMBS, DEEP, LARGE = sized(20, 100), sized(20, 80), sized(20, 100)
@@ -130,15 +132,20 @@ def megabytes(size: int) -> str:
     return f"{size / MB:+.0f} MB"
 
 
-@pytest.mark.row(15)
-async def test_hostile_clients(make_system: Callable[..., System], figures: dict[str, str]) -> None:
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
     env = {
         "*": {"LIMITS": "on"},
         "gateway": {"TRUSTED_PROXIES": "127.0.0.0/8"},
         "presence": TRUE_PASSWORDS,
     }
-    system = make_system(gateways=1, env=env)
-    await asyncio.to_thread(system.start)
+    with System(tmp_path, gateways=1, env=env, secured=True) as running:
+        yield running
+        assert overstepped(tmp_path / "log") == []
+
+
+@pytest.mark.row(15)
+async def test_hostile_clients(system: System, figures: dict[str, str]) -> None:
     async with bystanders(system) as others:
         await asyncio.sleep(USUAL_SECONDS)
         usual = list(others.latencies)

@@ -23,6 +23,7 @@ from tests.faults.raw import UPGRADE, text_frame
 from tests.faults.rows import sized
 from tests.faults.traffic import quantile
 from tests.rig import People, Person, System, general, join
+from tests.secured import overstepped
 
 READERS, SLOW = sized((40, 5), (1900, 100))
 USERS = 20
@@ -53,8 +54,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     soon_back = {"INTEREST_LINGER": "1", "DIGEST_INTERVAL": "5"}
     # The slow readers answer no pings: they are to be closed for what waits for them, not for that.
     env = {"gateway": {"OUTBOX_LIMIT": str(OUTBOX), "PING_INTERVAL": "600", **soon_back}}
-    with System(tmp_path_factory.mktemp("readers"), gateways=1, env=env) as running:
+    with System(tmp_path_factory.mktemp("readers"), gateways=1, env=env, secured=True) as running:
         yield running
+        assert overstepped(running.directory / "log") == []
 
 
 class Reader(asyncio.Protocol):

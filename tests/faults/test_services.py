@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import Mongod
 from deploy.processes import ProcessError
 from tests.faults.crashing import STEPS, Dooms
 from tests.faults.crowd import end
@@ -20,6 +19,7 @@ from tests.faults.installation import Installation
 from tests.faults.rows import sized
 from tests.faults.traffic import Traffic, quantile, traffic
 from tests.rig import Fleet, System, eventually
+from tests.secured import overstepped
 
 PEOPLE, VOICES = sized(12, 60), 12
 RATE = 20
@@ -73,14 +73,12 @@ async def test_service_killed_in_the_midst_of_writing(everything: Installation, 
 
 
 @pytest.mark.row(7)
-async def test_service_killed_between_commit_and_publication(
-    tmp_path: Path, mongod: Mongod, figures: dict[str, str]
-) -> None:
+async def test_service_killed_between_commit_and_publication(tmp_path: Path, figures: dict[str, str]) -> None:
     """Each time what was committed is seen by all, though its writer is dead and nobody acknowledged it."""
     dooms = Dooms(tmp_path / "dooms")
     argv = {"messages": [sys.executable, "-m", "tests.faults.crashing", "messages"]}
     env = {"messages": {"DOOMS": str(tmp_path / "dooms")}}
-    system = System(tmp_path, mongod, argv=argv, env=env, replicas={"messages": REPLICAS})
+    system = System(tmp_path, argv=argv, env=env, replicas={"messages": REPLICAS}, secured=True)
     await asyncio.to_thread(system.start)
     try:
         async with traffic(system, people=6, channels=STRUCK) as busy:
@@ -92,6 +90,7 @@ async def test_service_killed_between_commit_and_publication(
             await busy.all_is_well(figures)
     finally:
         await asyncio.to_thread(system.stop)
+    assert overstepped(tmp_path / "log") == []
     took = [seconds for some in seen for seconds in some]
     figures["kills"] = str(len(took))
     figures["seen after"] = f"{quantile(took, 0.5):.2f} s, at most {max(took):.2f} s"
