@@ -81,12 +81,17 @@ class Installation(Fleet):
         links = [link for name in names or self.names for link in self.to_nats[name]]
         await asyncio.gather(*(asyncio.to_thread(change, link) for link in links))
 
+    @property
+    def links(self) -> list[Link]:
+        """All there are."""
+        return [*self.to_mongo, *chain(*self.to_nats.values()), *chain(*self.nats.routes)]
+
     def mend(self) -> None:
         """Takes back whatever a test has left broken; quick when there is nothing."""
         for name, process in self.processes.items():
             if process.running:
                 self.signal(name, signal.SIGCONT)
-        for link in [*self.to_mongo, *chain(*self.to_nats.values()), *chain(*self.nats.routes)]:
+        for link in self.links:
             link.restore()
         for proxy in (proxy for own in self.hints.values() for proxy in own):
             proxy.forgive()

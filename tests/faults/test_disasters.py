@@ -23,7 +23,6 @@ from guildwire import GuildwireError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from deploy.embedded import Mongod
 from tests.faults.crowd import end
 from tests.faults.traffic import Someone, Traffic, Trouble, traffic
 from tests.rig import System, eventually
@@ -38,7 +37,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
     """With a mongod of its own."""
-    with System(tmp_path, env={"gateway": {"DIGEST_INTERVAL": "5"}}) as running:
+    with System(tmp_path, env={"gateway": {"DIGEST_INTERVAL": "5"}}, secured=True) as running:
         yield running
 
 
@@ -111,7 +110,7 @@ ROOM = 4 << 20
 
 
 @pytest.mark.row(17)
-async def test_clock_jumps(tmp_path: Path, mongod: Mongod, figures: dict[str, str]) -> None:
+async def test_clock_jumps(tmp_path: Path, figures: dict[str, str]) -> None:
     """That of all parts at once, forth and back, then of some; MongoDB's and NATS's stays."""
     parts = ("gateway", "guilds", "messages", "presence")
     shifts = {part: tmp_path / f"shift-{part}" for part in parts}
@@ -120,7 +119,7 @@ async def test_clock_jumps(tmp_path: Path, mongod: Mongod, figures: dict[str, st
     argv = {part: [sys.executable, "-m", "tests.faults.shifted", part] for part in parts}
     env = {part: {"SHIFT": str(shift)} for part, shift in shifts.items()}
     jumps = [dict.fromkeys(parts, HOUR), dict.fromkeys(parts, -HOUR), {"gateway": -HOUR}, {"messages": HOUR}, {}]
-    with System(tmp_path, mongod, argv=argv, env=env) as system:
+    with System(tmp_path, argv=argv, env=env, secured=True) as system:
         async with traffic(system, PEOPLE) as busy:
             busy.talk(RATE, VOICES)
             await busy.has_said(RATE)
@@ -156,7 +155,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.row(17)
 async def test_disk_full(tmp_path: Path, small_disk: Path, figures: dict[str, str]) -> None:
-    with System(tmp_path) as system:
+    with System(tmp_path, secured=True) as system:
         async with traffic(system, PEOPLE) as busy:
             busy.talk(RATE, VOICES)
             await busy.has_said(RATE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -23,7 +24,7 @@ DEADLINE = 9.0
 """Seconds: what a request may take, and something for a busy machine."""
 
 INTEREST_BACK, HEALED = 3.0, 5.0
-NATS_AWAY = sized(10.0, 30.0)
+NATS_AWAY, POOR = sized(10.0, 30.0), sized(5.0, 30.0)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(sized(180, 900)), pytest.mark.asyncio(loop_scope="module")]
 
@@ -126,6 +127,50 @@ async def test_one_gateway_hears_nothing(everything: Installation, figures: dict
         assert missed > RATE, "others have gone on"
         await busy.all_is_well(figures)
         figures["one gateway"] = f"deaf for {NATS_AWAY:.0f} s, its clients equal {healed:.2f} s later"
+        assert healed < HEALED
+
+
+Fault = Callable[[Installation], Sequence[Callable[[], None]]]
+
+
+def slow(everything: Installation) -> Sequence[Callable[[], None]]:
+    """Each piece takes 20 ms each way: between services and MongoDB, all parts and NATS, NATS's nodes."""
+    return [partial(link.delay, 0.02) for link in everything.links]
+
+
+def one_way(everything: Installation) -> Sequence[Callable[[], None]]:
+    """A service is not heard by NATS, and nobody hears one of its nodes, which hears them."""
+    deaf = [partial(link.hold, back=False) for link in everything.to_nats["messages-0"]]
+    return [*deaf, *(partial(link.hold, there=False) for link in everything.nats.routes[0])]
+
+
+def parted(everything: Installation) -> Sequence[Callable[[], None]]:
+    """One of NATS's nodes has lost the others and keeps its clients; one of MongoDB's members is cut off."""
+    routes = everything.nats.routes
+    return [link.cut for link in (*routes[0], routes[1][0], routes[2][0], everything.to_mongo[2])]
+
+
+@pytest.mark.row(4)
+@pytest.mark.parametrize("fault", [slow, one_way, parted])
+async def test_network_is_poor(everything: Installation, fault: Fault, figures: dict[str, str]) -> None:
+    """Whatever it does to those who ask meanwhile, all is well when it is over."""
+    async with traffic(everything, PEOPLE) as busy:
+        sockets = busy.sockets
+        busy.talk(RATE, VOICES)
+        await busy.has_said(2 * RATE)
+        breaks = fault(everything)
+        await asyncio.gather(*(asyncio.to_thread(each) for each in breaks))
+        await asyncio.sleep(POOR)
+        await asyncio.gather(*(asyncio.to_thread(link.restore) for link in everything.links))
+        restored = time.monotonic()
+        await busy.all_say(after=restored, patience=2 * WRITES_BACK)
+        await busy.hush()
+        await busy.all_is_told()
+        healed = time.monotonic() - restored
+        assert busy.sockets == sockets, "the sockets stay"
+        await busy.all_is_well(figures)
+        figures[f"network {fault.__name__}"] = f"for {POOR:.0f} s, {len(busy.troubles)} requests had to be repeated"
+        figures["equal"] = f"{healed:.2f} s after it was well"
         assert healed < HEALED
 
 
