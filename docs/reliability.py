@@ -15,10 +15,10 @@ INTRODUCTION = """\
 
 Each row is a fault, done to a running system under traffic, all of it real processes on one machine. Rows 1 to 6, 13,
 14 and 18 are done to a whole installation: three gateways, two replicas of each service, a MongoDB replica set of three
-and a NATS cluster of three with a user for each part, and TCP fault proxies between them. In the others one mongod and
-one nats-server serve, so that the load is the clients'. The figures were written by `make test-faults`, which fails and
-takes figures away where something does not hold; `make test` does the same at a smaller size. A row without figures was
-not measured yet.
+and a NATS cluster of three, and TCP fault proxies between them. In the others one mongod and one nats-server serve, so
+that the load is the clients'. In all of them each part has its own user on both, with the permissions of production,
+and none may overstep them. The figures were written by `make test-faults`, which fails and takes figures away where
+something does not hold; `make test` does the same at a smaller size. A row without figures was not measured yet.
 """
 
 
@@ -39,7 +39,7 @@ ROWS = {
         "nothing acknowledged lost, writes back < 15 s, meanwhile `unavailable` at once or within the deadline",
     ),
     4: Row(
-        "kill a NATS node; cut all of NATS for 30 s with sockets up",
+        "kill a NATS node; cut all of NATS for 30 s with sockets up; a network that is slow, parted, deaf in one way",
         "interest back < 3 s; caches equal < 5 s after healing; sockets stay",
     ),
     5: Row(

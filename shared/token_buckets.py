@@ -38,16 +38,16 @@ class Bucket:
         self._refill(now)
         return max(min(cost, self._rate.burst) - self._left, 0) / self._rate.per_second
 
-    def turn(self, cost: float, now: float, apart: float = 0) -> float:
-        """Seconds after which to ask again: each of those who are told so is told another time, LONGEST_TURN at most.
+    def turn(self, cost: float, now: float, apart: float = 0, longest: float = LONGEST_TURN) -> float:
+        """Seconds after which to ask again: each of those who are told so is told another time, the `longest` at most.
 
         As quick as tokens come back, or so many seconds `apart` where that is slower; where it is too long for all of
-        them, the others at any time.
+        them, the others at any time until then.
         """
         apart = max(apart, cost / self._rate.per_second)
         turn = max(now + max(self.wait(cost, now), apart), self._turn + apart)
-        if turn > now + LONGEST_TURN:
-            return random.uniform(min(apart, LONGEST_TURN), LONGEST_TURN)  # noqa: S311 - spreads load
+        if turn > now + longest:
+            return random.uniform(min(apart, longest), longest)  # noqa: S311 - spreads load
         self._turn = turn
         return turn - now
 

@@ -21,6 +21,8 @@ from shared.telemetry import REFUSED
 from shared.token_buckets import Bucket, Buckets, Rate, refusal
 
 ABUSE = 4009
+_LONGEST_WAIT = 10.0
+"""Seconds that anybody is told to wait for tokens, also where a neighbour at the same address asks without end."""
 _REMEMBERED = 100_000
 _REFUSALS = Rate(burst=1000, per_second=20)
 """Of one connection: what a client may have sent before it read the first refusal, and more."""
@@ -63,7 +65,11 @@ class Limits:
             wait = of_address.turn(cost, now)
         else:
             of_address.take(cost, now)
-            wait = of_all.turn(1, now, crowd) if crowd else self.spend([of_all], 1)
+            if crowd or of_all.wait(1, now):
+                wait = of_all.turn(1, now, crowd)
+            else:
+                of_all.take(1, now)
+                wait = 0
         if wait:
             REFUSED.labels(why="handshake").inc()
         return wait
@@ -110,7 +116,7 @@ class Limits:
             return 0
         now = time.monotonic()
         if short := [bucket for bucket in buckets if bucket.wait(cost, now)]:
-            return max(bucket.turn(cost, now) for bucket in short)
+            return max(bucket.turn(cost, now, longest=_LONGEST_WAIT) for bucket in short)
         for bucket in buckets:
             bucket.take(cost, now)
         return 0

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import Unauthenticated, Unavailable
+from shared.errors import LostRace, Unauthenticated, Unavailable
 from shared.ids import new_id, new_token, token_digest
 from shared.journal import Change
 from shared.journal.reader import read_heads
@@ -127,9 +127,7 @@ class Sessions:
             for session in sessions
             if session["user_id"] in users and _stands(session, users[session["user_id"]])
         }
-        if sliding := [each for each, session in standing.items() if self._is_to_slide(session)]:
-            with translated():
-                await self._store["sessions"].update_many({"_id": {"$in": sliding}}, {"$set": self._used()})
+        await self._keep([each for each, session in standing.items() if self._is_to_slide(session)])
         return EndedSessions(session_ids=[each for each in params.session_ids if each not in standing])
 
     async def is_one_from(self, user_id: str, address: str) -> bool:
@@ -164,6 +162,16 @@ class Sessions:
             return
         with translated():
             await self._store["sessions"].update_one({"_id": session["_id"]}, {"$set": {**self._used(), "home": home}})
+
+    async def _keep(self, session_ids: list[str]) -> None:
+        """As good as it goes: that others are over must be told all the same."""
+        if not session_ids:
+            return
+        try:
+            with translated():
+                await self._store["sessions"].update_many({"_id": {"$in": session_ids}}, {"$set": self._used()})
+        except (Unavailable, LostRace) as error:
+            logger().warning("sessions_not_kept", error=str(error))
 
     def _is_to_slide(self, session: Document) -> bool:
         used: datetime = session["used_date"]

@@ -22,7 +22,7 @@ RESTARTED, RETURNING = sized(60, 3000), sized(100, 5000)
 HANDSHAKES, AUTHENTICATIONS = sized((5, 4), (60, 24))
 """A second and at once, of each gateway: all of them share one small machine with the services and the clients."""
 
-ALL_TRIED, ALL_ONLINE = 10.0, 60.0
+ALL_TRIED, ALL_ONLINE = sized(30.0, 10.0), 60.0
 LAG = 0.25
 
 LOOP = uvloop.new_event_loop

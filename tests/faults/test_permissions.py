@@ -8,7 +8,6 @@ import re
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ from tests.faults.rows import sized
 from tests.rig import People, Person, System, eventually, perm_rev, refused
 from tests.secured import overstepped
 
-RATE = sized(100, 500)
+RATE = sized(60, 500)
 VOICES, BREATHS = sized(12, 24), 2
 """Connections that talk, and how many messages of each are under way: of one connection, one follows the other."""
 
@@ -47,6 +46,8 @@ class Victim:
     position: int
     answers: list[tuple[float, str]] = field(default_factory=list)
     """When it was asked, and the answer."""
+    refused: list[float] = field(default_factory=list)
+    """When what was refused was asked."""
     prying: list[asyncio.Task[None]] = field(default_factory=list)
     gone: int = 0
     """The revision of the server's permissions from which on they see nothing."""
@@ -116,8 +117,10 @@ class Scene:
         while True:
             for method, params in (("get_message_chunk", page), ("get_read_states", {})):
                 asked = time.monotonic()
-                with suppress(RpcError):
+                try:
                     victim.answers.append((asked, str(await victim.client.call(method, **params))))
+                except RpcError:
+                    victim.refused.append(asked)
             await asyncio.sleep(PRIES_EACH)
 
     async def put_out(self, victim: Victim, way: Way) -> None:
@@ -218,8 +221,10 @@ async def test_nothing_is_told_after_a_permission_is_gone(system: System, figure
                     await scene.put_out(each, way)
                 await scene.goes_on(max(each.gone for each in victims))
                 for each in victims:
+                    assert not any(task.done() for task in each.prying)
                     await end(each.prying)
                     assert any(asked < each.out[0] for asked, _ in each.answers), "they were answered before"
+                    assert any(asked > each.out[0] for asked in each.refused), "they have asked after it"
                     told += scene.told(each, each.client)
                     await out_of_sight(scene, each.client)
                     back = await people.open(number % GATEWAYS)
