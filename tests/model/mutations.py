@@ -10,6 +10,7 @@ from tests.model.mutation import Mutation, edit
 
 _JOURNAL = "shared.journal"
 _PUBLISHER = "shared.journal.publisher"
+_PRUNER = "shared.journal.pruner"
 _STORE = "shared.store"
 _INDEXES = "shared.indexes"
 _ORDERING = "services.gateway.ordering"
@@ -86,6 +87,16 @@ COMMITTING = (
         "a remembered head is there still",
         profile.PRUNED,
         edit(_JOURNAL, ("            staged.requires.extend(_still_there(remembered.values()))\n", "")),
+    ),
+    Mutation(
+        "a scope's last entry is kept",
+        profile.PRUNED,
+        edit(_PRUNER, ('if entry["rev"] < heads[entry["scope"]].rev]', "]")),
+    ),
+    Mutation(
+        "an entry goes with all before it",
+        profile.PRUNED,
+        edit(_PRUNER, ('"rev": {"$lte": rev}', '"rev": rev')),
     ),
     Mutation(
         "a write is judged by the permissions that it is committed under",
