@@ -31,6 +31,8 @@ DRAIN_PATIENCE = 30.0
 CHEAP_PASSWORDS = {"PASSWORD_MEMORY": "1024", "PASSWORD_PASSES": "1"}
 """Tests register hundreds of users; what passwords cost in truth, `test_passwords` tries."""
 
+_REGISTERED_AT_ONCE = 50
+
 Document = dict[str, Any]
 
 
@@ -284,7 +286,14 @@ class People:
         return Person(made["user"]["id"], unique, password, made["token"])
 
     async def several(self, *names: str) -> list[Person]:
-        return await asyncio.gather(*(self.register(name) for name in names))
+        """Not so many at once that presence would refuse to hash all their passwords."""
+        room = asyncio.Semaphore(_REGISTERED_AT_ONCE)
+
+        async def come(name: str) -> Person:
+            async with room:
+                return await self.register(name)
+
+        return await asyncio.gather(*(come(name) for name in names))
 
     async def anybody(self, name: str = "anybody") -> Person:
         """A user who may be known from other tests; another one for each name."""
